@@ -1,0 +1,72 @@
+"""The Arrow schemas of the batches that flow through the program.
+
+They mirror the Avro files in `schemas/avro`, column for field and in the same order, so that encoding is a plain
+projection. A batch keeps this form from decode to encode.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+_PATH: Final = pa.list_(pa.string())
+_MILLIS: Final = pa.timestamp("ms", tz="UTC")
+
+#: One row a product, as in `product_created.avsc`.
+PRODUCT: Final = pa.schema(
+    [
+        pa.field("product_id", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("description", pa.string()),
+        pa.field("brand", pa.string()),
+        pa.field("seller_id", pa.string()),
+        pa.field("subcategory", pa.string()),
+        pa.field("price_minor", pa.int64()),
+        pa.field("currency", pa.string()),
+        pa.field("rating", pa.float64()),
+        pa.field("reviews_count", pa.int64()),
+        pa.field("created_at", _MILLIS),
+    ]
+)
+
+#: A product and its true category, as in `labelled_product.avsc`.
+LABELLED_PRODUCT: Final = PRODUCT.append(pa.field("category_path", _PATH, nullable=False))
+
+#: What a model decides of a product, before it is tied to an input record.
+DECISION: Final = pa.schema(
+    [
+        pa.field("product_id", pa.string(), nullable=False),
+        pa.field("category_path", _PATH, nullable=False),
+        pa.field("confidence", pa.float64(), nullable=False),
+        pa.field("decision", pa.string(), nullable=False),
+        pa.field(
+            "alternatives",
+            pa.list_(pa.struct([pa.field("category_path", _PATH), pa.field("confidence", pa.float64())])),
+            nullable=False,
+        ),
+    ]
+)
+
+#: As in `product_categorized.avsc`.
+PRODUCT_CATEGORIZED: Final = pa.schema(
+    [
+        *DECISION,
+        pa.field("model_name", pa.string(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("feature_fingerprint", pa.string(), nullable=False),
+        pa.field("taxonomy_version", pa.string(), nullable=False),
+        pa.field(
+            "source",
+            pa.struct(
+                [
+                    pa.field("topic", pa.string(), nullable=False),
+                    pa.field("partition", pa.int32(), nullable=False),
+                    pa.field("offset", pa.int64(), nullable=False),
+                ]
+            ),
+            nullable=False,
+        ),
+        pa.field("categorized_at", _MILLIS, nullable=False),
+    ]
+)

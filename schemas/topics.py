@@ -1,0 +1,88 @@
+"""The topics and their contract: partitions, cleanup policy and schema of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Compatibility = Literal["FULL_TRANSITIVE", "BACKWARD", "FULL", "NONE"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicNames:
+    """The names of the five topics; tests and parallel environments use a prefix."""
+
+    created: str = "products.created"
+    categorized: str = "products.categorized"
+    review: str = "products.review"
+    dead_letters: str = "products.created.dlq"
+    catalog: str = "products.catalog"
+
+    @classmethod
+    def with_prefix(cls, prefix: str) -> TopicNames:
+        """Give every topic the same prefix, such as `staging.`."""
+        plain = cls()
+        return cls(
+            created=prefix + plain.created,
+            categorized=prefix + plain.categorized,
+            review=prefix + plain.review,
+            dead_letters=prefix + plain.dead_letters,
+            catalog=prefix + plain.catalog,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicContract:
+    """What must hold of one topic.
+
+    `schema` is the stem of a file in `schemas/avro`, or None where values are kept byte for byte. The subject is
+    `<topic>-value` (TopicNameStrategy).
+    """
+
+    topic: str
+    cleanup_policy: Literal["delete", "compact", "compact,delete"]
+    schema: str | None
+    compatibility: Compatibility | None = None
+
+    @property
+    def subject(self) -> str:
+        """The registry's subject of the topic's values."""
+        return f"{self.topic}-value"
+
+
+def contracts(names: TopicNames) -> tuple[TopicContract, ...]:
+    """Return the contract of every topic, inputs first.
+
+    Everything that training replays is FULL_TRANSITIVE: years of records must stay readable by any version of the
+    code, and new records by old code. So is what subscribers keep.
+    """
+    return (
+        TopicContract(
+            topic=names.created,
+            cleanup_policy="delete",
+            schema="product_created",
+            compatibility="FULL_TRANSITIVE",
+        ),
+        TopicContract(
+            topic=names.catalog,
+            cleanup_policy="compact",
+            schema="labelled_product",
+            compatibility="FULL_TRANSITIVE",
+        ),
+        TopicContract(
+            topic=names.categorized,
+            cleanup_policy="compact,delete",
+            schema="product_categorized",
+            compatibility="FULL_TRANSITIVE",
+        ),
+        TopicContract(
+            topic=names.review,
+            cleanup_policy="delete",
+            schema="product_categorized",
+            compatibility="FULL_TRANSITIVE",
+        ),
+        TopicContract(topic=names.dead_letters, cleanup_policy="delete", schema=None),
+    )
+
+
+DEFAULT_PARTITIONS: Final = 6
