@@ -6,29 +6,29 @@ projection. A batch keeps this form from decode to encode.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 _PATH: Final = pa.list_(pa.string())
 _MILLIS: Final = pa.timestamp("ms", tz="UTC")
 
+_PRODUCT_FIELDS: Final[list[pa.Field[Any]]] = [
+    pa.field("product_id", pa.string(), nullable=False),
+    pa.field("title", pa.string(), nullable=False),
+    pa.field("description", pa.string()),
+    pa.field("brand", pa.string()),
+    pa.field("seller_id", pa.string()),
+    pa.field("subcategory", pa.string()),
+    pa.field("price_minor", pa.int64()),
+    pa.field("currency", pa.string()),
+    pa.field("rating", pa.float64()),
+    pa.field("reviews_count", pa.int64()),
+    pa.field("created_at", _MILLIS),
+]
+
 #: One row a product, as in `product_created.avsc`.
-PRODUCT: Final = pa.schema(
-    [
-        pa.field("product_id", pa.string(), nullable=False),
-        pa.field("title", pa.string(), nullable=False),
-        pa.field("description", pa.string()),
-        pa.field("brand", pa.string()),
-        pa.field("seller_id", pa.string()),
-        pa.field("subcategory", pa.string()),
-        pa.field("price_minor", pa.int64()),
-        pa.field("currency", pa.string()),
-        pa.field("rating", pa.float64()),
-        pa.field("reviews_count", pa.int64()),
-        pa.field("created_at", _MILLIS),
-    ]
-)
+PRODUCT: Final = pa.schema(_PRODUCT_FIELDS)
 
 #: A product and its true category, as in `labelled_product.avsc`.
 LABELLED_PRODUCT: Final = PRODUCT.append(pa.field("category_path", _PATH, nullable=False))

@@ -1,0 +1,45 @@
+"""The Arrow types that stand for Avro types in our batches."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow as pa
+
+from schemas.avro_types import Array, AvroType, Enum, Field, Primitive, Record, without_null
+
+_PRIMITIVES: Final[dict[Primitive, pa.DataType]] = {
+    Primitive("boolean"): pa.bool_(),
+    Primitive("int"): pa.int32(),
+    Primitive("long"): pa.int64(),
+    Primitive("float"): pa.float32(),
+    Primitive("double"): pa.float64(),
+    Primitive("string"): pa.string(),
+    Primitive("long", "timestamp-millis"): pa.timestamp("ms", tz="UTC"),
+}
+
+
+def arrow_schema(record: Record) -> pa.Schema:
+    """Return the Arrow schema that mirrors a record: enums as strings, timestamps in UTC.
+
+    Raises TypeError for what our own schemas do not use (bytes, fixed, map, unions of more than null and a type).
+    """
+    return pa.schema([_arrow_field(item) for item in record.fields])
+
+
+def _arrow_field(item: Field) -> pa.Field[Any]:
+    core = without_null(item.type)
+    return pa.field(item.name, _arrow_type(core), nullable=core is not item.type)
+
+
+def _arrow_type(tree: AvroType) -> pa.DataType:
+    match tree:
+        case Array(items):
+            return pa.list_(_arrow_type(items))
+        case Record(_, fields):
+            return pa.struct([_arrow_field(item) for item in fields])
+        case Enum():
+            return pa.string()
+        case Primitive() if tree in _PRIMITIVES:
+            return _PRIMITIVES[tree]
+    raise TypeError(f"no Arrow type for {tree}")
