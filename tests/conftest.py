@@ -1,0 +1,32 @@
+"""Fixtures that every test may use; those that need a broker are in tests/integration/conftest.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the work tree."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def evaluation_data(repository: Path) -> Path:
+    """Catalogues beside the repository, which may not be published with it; skips where they are not."""
+    folder = repository.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the evaluation catalogues in ../shared/data are not here")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide SORTLINE_ variables of the shell that runs the tests: they would change defaults under test."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("SORTLINE_") and not name.startswith("SORTLINE_TEST_"):
+            monkeypatch.delenv(name)
