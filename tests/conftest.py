@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,7 @@ def evaluation_data(repository: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide SORTLINE_ variables of the shell that runs the tests: they would change defaults under test."""
-    import os
-
+    """Hide the SORTLINE_ variables of the shell that runs the tests: they would change the defaults under test."""
     for name in list(os.environ):
         if name.startswith("SORTLINE_") and not name.startswith("SORTLINE_TEST_"):
             monkeypatch.delenv(name)
