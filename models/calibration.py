@@ -1,0 +1,135 @@
+"""Scores to probabilities that mean what they say.
+
+A model that separates its training rows well is sure of too much. One temperature (and, if wanted, one bias a
+class), fitted by log loss on rows that the scores were not fitted on, puts that right.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from scipy import optimize
+
+from schemas.errors import SetupError
+
+_LOG_TEMPERATURES: Final = (
+    math.log(0.05),
+    math.log(50.0),
+)  # Beyond these, held-out rows say nothing (all right or all wrong).
+_BIAS_PENALTY: Final = (
+    1.0  # Half the square of a bias, in rows: a class of a few held-out rows keeps a bias near 0.
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """softmax(scores / temperature + bias).
+
+    Attributes:
+        temperature: above 0; 1 leaves the scores as they are, more makes them less sure.
+        bias: float64 (n_classes), or None for none.
+    """
+
+    temperature: float = 1.0
+    bias: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise SetupError(
+                f"The calibration temperature is {self.temperature}; needed is a finite number above 0."
+            )
+        if self.bias is not None and (self.bias.dtype != np.float64 or self.bias.ndim != 1):
+            raise SetupError("The calibration biases must be one row of float64.")
+        if self.bias is not None and not np.isfinite(self.bias).all():
+            raise SetupError("A calibration bias is not finite.")
+
+    def probabilities(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return float64 (n, n_classes), rows that add up to 1; the scores are not changed.
+
+        Each row is computed alone and in class order, so it does not depend on the rows around it.
+        """
+        bias = np.zeros(scores.shape[1]) if self.bias is None else self.bias
+        if len(bias) != scores.shape[1]:
+            raise SetupError(f"{len(bias)} calibration biases do not fit {scores.shape[1]} classes.")
+        probabilities = np.empty(scores.shape, np.float64)
+        _softmax(np.ascontiguousarray(scores, np.float64), 1.0 / self.temperature, bias, probabilities)
+        return probabilities
+
+
+def fit_temperature(
+    scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], *, with_bias: bool = False
+) -> Calibration:
+    """Fit on held-out rows: scores (n, n_classes), and the true class of each row.
+
+    Deterministic. Without rows there is nothing to learn from: temperature 1, no bias.
+    """
+    if not len(scores):
+        return Calibration()
+
+    def loss(log_temperature: float) -> float:
+        return _log_loss(scores * math.exp(-log_temperature), classes)
+
+    found = optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6})
+    temperature = math.exp(float(found.x))
+    if not with_bias:
+        return Calibration(temperature=temperature)
+    return _fit_both(scores, classes, temperature)
+
+
+def _fit_both(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], temperature: float) -> Calibration:
+    n_rows, n_classes = scores.shape
+    truth = np.zeros((n_rows, n_classes))
+    truth[np.arange(n_rows), classes] = 1.0
+
+    def loss_and_gradient(at: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        inverse, bias = at[0], at[1:]
+        scaled = scores * inverse + bias
+        probabilities = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        excess = (probabilities - truth) / n_rows
+        penalty = _BIAS_PENALTY / n_rows
+        gradient = np.concatenate([[float((excess * scores).sum())], excess.sum(axis=0) + penalty * bias])
+        return _log_loss(scaled, classes) + 0.5 * penalty * float(bias @ bias), gradient
+
+    low, high = (math.exp(-x) for x in reversed(_LOG_TEMPERATURES))
+    found = optimize.minimize(
+        loss_and_gradient,
+        np.concatenate([[1.0 / temperature], np.zeros(n_classes)]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(low, high), *[(None, None)] * n_classes],
+    )
+    return Calibration(temperature=1.0 / float(found.x[0]), bias=np.asarray(found.x[1:], np.float64))
+
+
+def _log_loss(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]) -> float:
+    highest = scores.max(axis=1)
+    log_sums = np.log(np.exp(scores - highest[:, None]).sum(axis=1)) + highest
+    return float((log_sums - scores[np.arange(len(scores)), classes]).mean())
+
+
+@njit(cache=True, nogil=True)
+def _softmax(
+    scores: npt.NDArray[np.float64],
+    inverse_temperature: float,
+    bias: npt.NDArray[np.float64],
+    probabilities: npt.NDArray[np.float64],
+) -> None:
+    n_classes = scores.shape[1]
+    for row in range(scores.shape[0]):
+        highest = -np.inf
+        for k in range(n_classes):
+            scaled = scores[row, k] * inverse_temperature + bias[k]
+            probabilities[row, k] = scaled
+            highest = max(highest, scaled)
+        total = 0.0
+        for k in range(n_classes):
+            probabilities[row, k] = math.exp(probabilities[row, k] - highest)
+            total += probabilities[row, k]
+        for k in range(n_classes):
+            probabilities[row, k] /= total
