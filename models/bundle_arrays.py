@@ -1,0 +1,76 @@
+"""The arrays of a bundle, by name, and their file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors_numpy
+
+from features.spec import Profile
+from models.classifier import Classifier
+from models.text_model import TextModel
+from models.weighting import Weighting
+from schemas.errors import BundleError
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+CALIBRATION_BIAS: Final = "calibration.bias"
+SELF_CHECK: Final = "self_check.probabilities"
+_TEXT: Final = ("text.idf", "text.block_weights", "text.buckets", "text.weights", "text.bias")
+
+
+def from_classifier(classifier: Classifier) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the arrays that decisions depend on; views, not copies."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    if classifier.text is not None:
+        arrays["text.idf"] = classifier.text.weighting.idf
+        arrays["text.block_weights"] = classifier.text.weighting.block_weights
+        arrays["text.buckets"] = classifier.text.buckets
+        arrays["text.weights"] = classifier.text.weights
+        arrays["text.bias"] = classifier.text.bias
+    if classifier.calibration.bias is not None:
+        arrays[CALIBRATION_BIAS] = classifier.calibration.bias
+    return arrays
+
+
+def to_bytes(arrays: Arrays) -> bytes:
+    """Return the safetensors file: the same arrays give the same bytes."""
+    contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    return bytes(safetensors_numpy.save(contiguous))
+
+
+def from_bytes(content: bytes, file: str) -> dict[str, npt.NDArray[np.generic]]:
+    """Read what `to_bytes` gave; BundleError if it is no safetensors file."""
+    try:
+        return dict(safetensors_numpy.load(content))
+    except SafetensorError as error:
+        raise BundleError(f"{file} is not a safetensors file ({error}): fetch the bundle again.") from error
+
+
+def check_names(arrays: Arrays, *, profile: Profile, with_bias: bool, file: str) -> None:
+    """Raise BundleError unless there is exactly what such a model has."""
+    expected = {SELF_CHECK, *(_TEXT if profile == "text" else ()), *([CALIBRATION_BIAS] if with_bias else ())}
+    if wrong := sorted(expected ^ set(arrays)):
+        raise BundleError(f"{file} lacks, or has one too many, array {wrong[0]!r}: train anew.")
+
+
+def text_model(arrays: Arrays) -> TextModel:
+    """Build the text model; SetupError if the arrays have other types or do not fit together."""
+    return TextModel(
+        weighting=Weighting(
+            idf=cast("npt.NDArray[np.float32]", arrays["text.idf"]),
+            block_weights=cast("npt.NDArray[np.float32]", arrays["text.block_weights"]),
+        ),
+        buckets=cast("npt.NDArray[np.int32]", arrays["text.buckets"]),
+        weights=cast("npt.NDArray[np.float32]", arrays["text.weights"]),
+        bias=cast("npt.NDArray[np.float32]", arrays["text.bias"]),
+    )
+
+
+def calibration_bias(arrays: Arrays) -> npt.NDArray[np.float64] | None:
+    """Return the calibration's bias of each class, if there is one; `Calibration` checks its type."""
+    return cast("npt.NDArray[np.float64] | None", arrays.get(CALIBRATION_BIAS))
