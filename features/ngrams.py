@@ -22,6 +22,7 @@ from numba import njit
 from features.murmur3 import hash_name, murmur3_32
 from features.normal_form import NormalForms
 from features.spec import FeatureSpec
+from features.utf8 import next_at
 
 _BlockArrays: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]
 
@@ -157,17 +158,6 @@ def _add(
 
 
 @njit(cache=True, nogil=True)
-def _after(text: npt.NDArray[np.uint8], at: int) -> int:
-    """Return where the code point after the one at `at` starts, in text that `normal_form` wrote."""
-    lead = text[at]
-    if lead < 0x80:
-        return at + 1
-    if lead < 0xE0:
-        return at + 2
-    return at + 3 if lead < 0xF0 else at + 4
-
-
-@njit(cache=True, nogil=True)
 def _count(
     text: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -214,15 +204,15 @@ def _count(
                         high = start
                         left = n
                         while left > 0 and high < end:
-                            high = _after(text, high)
+                            high = next_at(text, high)
                             left -= 1
                         bucket = murmur3_32(text, low, high, seed) & bucket_mask
                         n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
                         if high == end:
                             break
                         while high < end:
-                            low = _after(text, low)
-                            high = _after(text, high)
+                            low = next_at(text, low)
+                            high = next_at(text, high)
                             bucket = murmur3_32(text, low, high, seed) & bucket_mask
                             n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
             indptr[row * n_blocks + block + 1] = n_entries

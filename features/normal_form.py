@@ -2,12 +2,11 @@
 
 A text becomes its normal form in these steps, which the tests' oracle repeats in plain Python:
 
-1. Code points that the tables' Unicode version does not assign become U+0020.
-2. NFKC.
-3. Each code point, by its class: skipped ones vanish (format characters such as U+200D, variation selectors and
+1. NFKC (`features.nfkc`).
+2. Each code point, by its class: skipped ones vanish (format characters such as U+200D, variation selectors and
    other invisible ones); word characters (letters, numbers, marks) are folded to lower case, one code point to
    one; all others end a word.
-4. The words are joined by one space.
+3. The words are joined by one space.
 
 In memory each value has a space before its first and after its last word, so that a word n-gram is one range of
 bytes and a word with its padding is another. Normal forms are UTF-8.
@@ -26,11 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from numba import njit
 
-from features.arrow_columns import TextColumn, text_column
-from features.unicode_tables import SKIPPED, UNASSIGNED, UNSTABLE, WORD, load_tables
+from features.arrow_columns import text_column
+from features.characters import SKIPPED, WORD, character_tables
+from features.nfkc import normalized_rows
+from features.utf8 import decode_at, encode_at, is_valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +66,10 @@ def normal_forms(products: pa.RecordBatch, fields: Sequence[str]) -> NormalForms
 
     Raises SetupError if the batch lacks a field.
     """
-    tables = load_tables()
+    tables = character_tables()
     n_rows = products.num_rows
-    sources = [(column, *_normalized(column)) for column in (text_column(products, field) for field in fields)]
+    columns = [text_column(products, field) for field in fields]
+    sources = [(column, *normalized_rows(column, tables)) for column in columns]
     n_bytes = sum(
         int(column.offsets[-1] - column.offsets[0]) + len(changed.text) for column, changed, _ in sources
     )
@@ -102,120 +103,6 @@ def normal_forms(products: pa.RecordBatch, fields: Sequence[str]) -> NormalForms
     return NormalForms(text=text, bounds=bounds, words=words, word_bounds=word_bounds, lengths=lengths)
 
 
-def _normalized(column: TextColumn) -> tuple[TextColumn, npt.NDArray[np.int64]]:
-    """Return the NFKC of the rows that it may change, and which rows they are, ascending.
-
-    NFKC is costly, and most rows, even of accented, Cyrillic or Chinese text, are their own NFKC, which a lookup a
-    code point shows (the quick check of Unicode's annex 15).
-    """
-    classes = load_tables().classes
-    rows = np.empty(len(column.offsets) - 1, np.int64)
-    n_unstable = _unstable_rows(column.text, column.offsets, column.validity, column.first_bit, classes, rows)
-    rows = rows[:n_unstable]
-    gathered_offsets = np.zeros(n_unstable + 1, np.int64)
-    if n_unstable == 0:
-        return TextColumn(
-            text=column.text[:0], offsets=gathered_offsets, validity=column.text[:0], first_bit=0
-        ), rows
-    np.cumsum(column.offsets[rows + 1] - column.offsets[rows], out=gathered_offsets[1:])
-    gathered = np.empty(gathered_offsets[-1], np.uint8)
-    _gather(column.text, column.offsets, classes, rows, gathered_offsets, gathered)
-    array = pa.LargeStringArray.from_buffers(
-        n_unstable, pa.py_buffer(gathered_offsets.data), pa.py_buffer(gathered.data), null_count=0
-    )
-    changed = pc.utf8_normalize(array, form="NFKC")  # type: ignore[attr-defined]  # its stubs lack it
-    return text_column(pa.record_batch([changed], names=["changed"]), "changed"), rows
-
-
-@njit(cache=True, nogil=True)
-def _code_point(text: npt.NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
-    """Decode the code point at `at`; return it and where the next starts, never after `end`.
-
-    Text was checked at the edge; where it is broken all the same, U+FFFD is returned and nothing outside is read.
-    """
-    lead = int(text[at])
-    if lead < 0x80:
-        return lead, at + 1
-    if lead < 0xE0:
-        if lead >= 0xC0 and at + 2 <= end:
-            return ((lead & 0x1F) << 6) | int(text[at + 1] & 0x3F), at + 2
-    elif lead < 0xF0:
-        if at + 3 <= end:
-            return ((lead & 0x0F) << 12) | (int(text[at + 1] & 0x3F) << 6) | int(text[at + 2] & 0x3F), at + 3
-    elif lead < 0xF5 and at + 4 <= end:
-        code = (
-            ((lead & 0x07) << 18)
-            | (int(text[at + 1] & 0x3F) << 12)
-            | (int(text[at + 2] & 0x3F) << 6)
-            | int(text[at + 3] & 0x3F)
-        )
-        if code < 0x110000:
-            return code, at + 4
-    return 0xFFFD, at + 1
-
-
-@njit(cache=True, nogil=True)
-def _is_valid(validity: npt.NDArray[np.uint8], bit: int) -> bool:
-    return len(validity) == 0 or bool((validity[bit >> 3] >> (bit & 7)) & 1)
-
-
-@njit(cache=True, nogil=True)
-def _unstable_rows(
-    text: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int64],
-    validity: npt.NDArray[np.uint8],
-    first_bit: int,
-    classes: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-) -> int:
-    """Write the rows that NFKC may change into `rows`; return how many they are."""
-    n_unstable = 0
-    for row in range(len(offsets) - 1):
-        if not _is_valid(validity, first_bit + row):
-            continue  # Arrow lets anything stand behind a null
-        at = offsets[row]
-        end = offsets[row + 1]
-        while at < end:
-            if text[at] < 0x80:
-                at += 1
-                continue
-            code, at = _code_point(text, at, end)
-            if classes[code] & UNSTABLE:
-                rows[n_unstable] = row
-                n_unstable += 1
-                break
-    return n_unstable
-
-
-@njit(cache=True, nogil=True)
-def _gather(
-    text: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int64],
-    classes: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-    gathered_offsets: npt.NDArray[np.int64],
-    gathered: npt.NDArray[np.uint8],
-) -> None:
-    """Copy the rows one after the other, unassigned code points as spaces; makes `gathered_offsets` fit."""
-    to = 0
-    for position in range(len(rows)):
-        gathered_offsets[position] = to
-        at = offsets[rows[position]]
-        end = offsets[rows[position] + 1]
-        while at < end:
-            code, following = _code_point(text, at, end)
-            if classes[code] & UNASSIGNED:
-                gathered[to] = 0x20
-                to += 1
-            else:
-                while at < following:
-                    gathered[to] = text[at]
-                    to += 1
-                    at += 1
-            at = following
-    gathered_offsets[len(rows)] = to
-
-
 @njit(cache=True, nogil=True)
 def _fold(
     text: npt.NDArray[np.uint8],
@@ -235,7 +122,7 @@ def _fold(
     word_bounds: npt.NDArray[np.int64],
     lengths: npt.NDArray[np.int64],
 ) -> None:
-    """Append the normal forms of one column, steps 3 and 4, as values `first_value` and following."""
+    """Append the normal forms of one column, steps 2 and 3, as values `first_value` and following."""
     next_changed = 0
     to = bounds[first_value]
     n_words = word_bounds[first_value]
@@ -246,7 +133,7 @@ def _fold(
             source, at, end = changed_text, changed_offsets[next_changed], changed_offsets[next_changed + 1]
             next_changed += 1
         length = -1
-        if _is_valid(validity, first_bit + row):
+        if is_valid(validity, first_bit + row):
             length = 0
             in_word = False
             start = to
@@ -271,7 +158,7 @@ def _fold(
                         to += 1
                         length += 1
                     continue
-                code, at = _code_point(source, at, end)
+                code, at = decode_at(source, at, end)
                 kind = classes[code]
                 if kind & WORD:
                     if not in_word:
@@ -279,26 +166,9 @@ def _fold(
                         words[n_words] = to
                         n_words += 1
                     if code < len(folds):
-                        code = folds[code]
+                        code = int(folds[code])
                     length += 1
-                    if code < 0x80:
-                        to_text[to] = code
-                        to += 1
-                    elif code < 0x800:
-                        to_text[to] = 0xC0 | (code >> 6)
-                        to_text[to + 1] = 0x80 | (code & 0x3F)
-                        to += 2
-                    elif code < 0x10000:
-                        to_text[to] = 0xE0 | (code >> 12)
-                        to_text[to + 1] = 0x80 | ((code >> 6) & 0x3F)
-                        to_text[to + 2] = 0x80 | (code & 0x3F)
-                        to += 3
-                    else:
-                        to_text[to] = 0xF0 | (code >> 18)
-                        to_text[to + 1] = 0x80 | ((code >> 12) & 0x3F)
-                        to_text[to + 2] = 0x80 | ((code >> 6) & 0x3F)
-                        to_text[to + 3] = 0x80 | (code & 0x3F)
-                        to += 4
+                    to = encode_at(to_text, to, code)
                 elif in_word and not kind & SKIPPED:
                     in_word = False
                     to_text[to] = 0x20

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final, Literal, get_args
 
 from features import ALGORITHM_VERSION
-from features.unicode_tables import tables_digest
+from features.characters import tables_digest
 from schemas.errors import BundleError, SetupError
 
 Profile = Literal["text", "classic"]

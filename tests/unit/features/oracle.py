@@ -1,6 +1,6 @@
-"""The features once more, slow and plain, straight from their definition: what the kernels must equal byte for byte.
+"""The features once more, slow and plain, straight from their definition: the kernels must equal it byte for byte.
 
-Nothing here comes from `features`: text is Python's `str` and `unicodedata`, hashing is `mmh3`, and a product is a dict.
+Nothing here comes from `features`: text is `str` and `unicodedata`, hashing is `mmh3`, and a product is a dict.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ IGNORABLE = {
         *(f"VARIATION SELECTOR-{number}" for number in range(1, 257)),
     )
 }
+TEXT_FIELDS = ("title", "description", "brand", "subcategory", "seller_id")
 FLAGS = ("pro", "premium", "deluxe", "standard", "basic", "new", "sale")
 MINOR_UNIT_DIGITS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}
 
@@ -43,7 +44,6 @@ def fold(character: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """Cut a text into the words of its normal form."""
-    text = "".join(" " if unicodedata.category(c) == "Cn" else c for c in text)
     words = [""]
     for character in unicodedata.normalize("NFKC", text):
         category = unicodedata.category(character)
