@@ -12,7 +12,7 @@ class Progress(Protocol):
     """Told of each step as it starts and of how far it has come. Called from one thread only."""
 
     def step(self, name: str, total: int | None = None) -> None:
-        """Start the step `name`; the one before it is done. `total` is the sum of its advances, None if unknown."""
+        """Start the step `name`; the one before it is done. Its advances add up to `total`, None if unknown."""
 
     def advance(self, amount: int = 1) -> None:
         """Report that `amount` more of the current step is done."""

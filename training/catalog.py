@@ -1,0 +1,51 @@
+"""The labelled products as training sees them: one row a product, in one order, with one digest.
+
+A file and a snapshot of the topic come to the same table here, which is why they give the same model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns import LABELLED_PRODUCT
+
+#: Rows turned into Python objects at a time: bounds memory, not speed.
+_ROWS_AT_ONCE: Final = 8_192
+
+
+def latest_products(products: pa.Table) -> pa.Table:
+    """Keep the last row of each product_id and sort by product_id (as UTF-8 bytes).
+
+    As the topic would: a later record of a key replaces the one before. Columns other than product_id are
+    untouched.
+    """
+    order = pc.sort_indices(products["product_id"]).to_numpy()  # stable: rows of one product stay in their order
+    ids = products["product_id"].take(pa.array(order)).combine_chunks()
+    is_last = np.ones(len(order), np.bool_)
+    if len(order) > 1:
+        is_last[:-1] = pc.not_equal(ids.slice(0, len(ids) - 1), ids.slice(1)).to_numpy(zero_copy_only=False)
+    return products.take(pa.array(order[is_last]))
+
+
+def content_digest(products: pa.Table) -> str:
+    """Return the sha256, in hex, of what the rows say, whatever their order.
+
+    Each row is the JSON array of its columns in the order of `LABELLED_PRODUCT`: a timestamp is its milliseconds,
+    a float its shortest exact decimal, an absent value null. The digest is the sha256 of the rows' sha256 digests,
+    concatenated in order of product_id (as UTF-8 bytes). Other columns (`group`) do not count.
+    """
+    ordered = pc.sort_indices(products["product_id"])
+    columns = products.select(LABELLED_PRODUCT.names).cast(LABELLED_PRODUCT).take(ordered)
+    millis = columns.schema.get_field_index("created_at")
+    columns = columns.set_column(millis, "created_at", columns["created_at"].cast(pa.int64()))
+    digest = hashlib.sha256()
+    for batch in columns.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            digest.update(hashlib.sha256(json.dumps(row, separators=(",", ":")).encode()).digest())
+    return digest.hexdigest()
