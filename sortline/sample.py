@@ -21,13 +21,14 @@ def sample(
 ) -> None:
     """Write made-up labelled products with every field.
 
-    7,200 sellers, 70 brands, 12 categories; one label in ten is wrong on purpose, so that the best possible
-    accuracy is about .90.
+    7,200 sellers, 70 brands, 12 categories; one label in ten is wrong on
+    purpose, so that the best possible accuracy is about .90.
 
-    Example: sortline sample --rows 10000 --seed 7 --to products.parquet
+    Example:
+      sortline sample --rows 10000 --seed 7 --to products.parquet
     """
-    from sortline.sample_products import generate_products
     from sortline.console import say
+    from sortline.sample_products import generate_products
 
     write_products(generate_products(rows=rows, seed=seed), to=to)
     say(f"{rows:,} products in {to} ({to.stat().st_size / 1e6:,.1f} MB)")
@@ -39,6 +40,7 @@ def write_products(products: pa.Table, *, to: Path) -> None:
     Raises SetupError for another extension, or where the file cannot be written.
     """
     import json
+    from datetime import datetime
 
     import pyarrow.csv
     import pyarrow.parquet
@@ -55,6 +57,9 @@ def write_products(products: pa.Table, *, to: Path) -> None:
         else:
             with to.open("w", encoding="utf-8") as lines:
                 for batch in products.to_batches(max_chunksize=10_000):
-                    lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+                    lines.writelines(
+                        json.dumps(row, ensure_ascii=False, default=datetime.isoformat) + "\n"
+                        for row in batch.to_pylist()
+                    )
     except OSError as error:
         raise SetupError(f"option --to: {to} cannot be written: {error.strerror or error}") from error

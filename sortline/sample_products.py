@@ -218,6 +218,7 @@ def generate_products(*, rows: int, seed: int) -> pa.Table:
             ),
             "rating": pa.array(_ratings(random, truth), mask=reviews == 0),
             "reviews_count": pa.array(reviews),
+            "created_at": pa.array(_created(random, rows), pa.timestamp("ms", tz="UTC")),
             "category": pa.array([_CATEGORIES[label].path for label in _noisy(random, truth)]),
         }
     )
@@ -271,18 +272,26 @@ def _prices(random: np.random.Generator, truth: _Ints, edition: _Ints) -> npt.ND
     moved = np.array([shift for _, _, shift in _EDITIONS])[edition]
     price = np.exp(random.normal(typical + moved, _PRICE_SPREAD))
     ending = random.choice([0.99, 0.49], size=truth.size, p=[0.8, 0.2])
-    return np.round(np.floor(price) + ending, 2)
+    rounded: npt.NDArray[np.float64] = np.round(np.floor(price) + ending, 2)
+    return rounded
 
 
 def _ratings(random: np.random.Generator, truth: _Ints) -> npt.NDArray[np.float64]:
     mean = np.array([category.rating for category in _CATEGORIES])[truth]
-    return np.round(np.clip(random.normal(mean, 0.3), 1.0, 5.0), 1)
+    rating: npt.NDArray[np.float64] = random.normal(mean, 0.3)
+    return rating.clip(1.0, 5.0).round(1)
 
 
 def _reviews(random: np.random.Generator, truth: _Ints) -> _Ints:
     typical = np.log([category.reviews for category in _CATEGORIES])[truth]
     counts = np.floor(np.exp(random.normal(typical, 0.8))).astype(np.int64)
     return np.where(random.random(truth.size) < 0.06, 0, counts)
+
+
+def _created(random: np.random.Generator, rows: int) -> npt.NDArray[np.datetime64]:
+    """Draw times within 2025."""
+    year_ms = 365 * 24 * 3_600 * 1_000
+    return np.datetime64("2025-01-01", "ms") + random.integers(0, year_ms, size=rows)
 
 
 def _titles(

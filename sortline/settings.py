@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,10 +30,10 @@ class SortlineSettings(BaseSettings):
 
     debug: bool = Field(default=False, description="Show the traceback of an unexpected error.")
     bootstrap: str = Field(
-        default="127.0.0.1:19092", min_length=1, description="Kafka bootstrap servers, host:port[,host:port]."
+        default="127.0.0.1:9092", min_length=1, description="Kafka bootstrap servers, host:port[,host:port]."
     )
     registry_url: str = Field(
-        default="http://127.0.0.1:18081/apis/ccompat/v7",
+        default="http://127.0.0.1:8081/apis/ccompat/v7",
         pattern=r"^https?://",
         description="Schema registry that speaks Confluent's API.",
     )
@@ -65,6 +66,23 @@ class SortlineSettings(BaseSettings):
     )
     shutdown_seconds: float = Field(
         default=20.0, gt=0, le=600, description="How long a worker may take to finish on SIGTERM."
+    )
+    engine: Literal["auto", "docker", "jvm"] = Field(
+        default="auto", description="What runs the local stack: containers, Java processes, or the first possible."
+    )
+    kafka_port: int = Field(default=9092, ge=1, le=65535, description="Port of the local stack's Kafka.")
+    registry_port: int = Field(default=8081, ge=1, le=65535, description="Port of the local stack's registry.")
+    kafka_image: str = Field(
+        default="apache/kafka:4.3.1", min_length=1, description="The local stack's Kafka, with Docker."
+    )
+    registry_image: str = Field(
+        default="apicurio/apicurio-registry:3.3.3", min_length=1, description="The same for the registry."
+    )
+    state_dir: Path | None = Field(
+        default=None, description="The local stack's pids, logs and data; by default in the XDG state folder."
+    )
+    cache_dir: Path | None = Field(
+        default=None, description="What the local stack downloads once; by default in the XDG cache folder."
     )
 
     @property

@@ -41,13 +41,14 @@ def up(
     ] = None,
     state_dir: _StateDirOption = None,
 ) -> None:
-    r"""Start Kafka and the schema registry and wait until both answer; a second call changes nothing.
+    """Start Kafka and the schema registry and wait until both answer; a second call changes nothing.
 
-    Topics and schemas are kept until `stack down`, which removes both. If only a part of the stack is left, after
-    a crash or a restart of the machine, it starts anew, empty.
+    Topics and schemas are kept until `stack down`, which removes both. If only
+    a part of the stack is left, after a crash or a restart of the machine, it
+    starts anew, empty.
 
-    Examples:\n
-      sortline stack up\n
+    Examples:
+      sortline stack up
       sortline stack up --engine jvm --kafka-port 19092 --registry-port 18081
     """
     from compose.images import ImageNames

@@ -70,13 +70,13 @@ def apply(
         str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
     ] = None,
 ) -> None:
-    r"""Create the topics that are missing, check those there are, and register the schemas.
+    """Create the topics that are missing, check those there are, and register the schemas.
 
-    Safe to repeat: a second run changes nothing. A topic that differs is reported with what to do, and the exit
-    code is 2.
+    Safe to repeat: a second run changes nothing. A topic that differs is
+    reported with what to do, and the exit code is 2.
 
-    Examples:\n
-      sortline topics apply\n
+    Examples:
+      sortline topics apply
       sortline topics apply --partitions 12 --replication 3 --topic-prefix staging.
     """
     from schemas.registry import ConfluentRegistry

@@ -41,6 +41,7 @@ def test_every_field_of_a_product_is_there(products: pa.Table) -> None:
         "currency",
         "rating",
         "reviews_count",
+        "created_at",
         "category",
     ]
     assert all(products[name].null_count < products.num_rows // 10 for name in products.column_names)
@@ -55,9 +56,9 @@ def test_a_sample_of_ten_thousand_has_more_than_five_thousand_sellers_and_twelve
 
 
 def test_a_product_without_reviews_has_no_rating(products: pa.Table) -> None:
-    unrated = pc.is_null(products["rating"])
-    assert pc.any(unrated).as_py()
-    assert unrated.equals(pc.equal(products["reviews_count"], 0))
+    unrated = [rating is None for rating in products["rating"].to_pylist()]
+    assert any(unrated)
+    assert unrated == [count == 0 for count in products["reviews_count"].to_pylist()]
 
 
 def test_numbers_are_in_their_ranges(products: pa.Table) -> None:
@@ -67,9 +68,9 @@ def test_numbers_are_in_their_ranges(products: pa.Table) -> None:
 
 
 def test_titles_sometimes_carry_the_words_that_the_classic_features_look_for(products: pa.Table) -> None:
-    titles = pc.utf8_lower(products["title"])
+    titles = products["title"].to_pylist()
     for word in ("pro", "premium", "deluxe", "standard", "basic", "new", "sale"):
-        share = pc.mean(pc.starts_with(titles, word + " ").cast(pa.int8())).as_py()
+        share = np.mean([str(title).lower().startswith(f"{word} ") for title in titles])
         assert 0.01 < share < 0.25, word
 
 
@@ -82,7 +83,7 @@ def test_no_single_subcategory_or_brand_gives_the_category_away(products: pa.Tab
 
 def test_one_label_in_ten_is_wrong(products: pa.Table) -> None:
     # "laptops" is one category's own word; a product so filed under another category carries a wrong label.
-    laptops = products.filter(pc.equal(products["subcategory"], "laptops"))
+    laptops = products.filter(pc.equal(products["subcategory"], pa.scalar("laptops")))
     wrong = np.mean([category != "Electronics > Computers" for category in laptops["category"].to_pylist()])
     assert laptops.num_rows > 200
     assert 0.05 < wrong < 0.16

@@ -1,0 +1,87 @@
+"""`sortline worker`: runs the stream until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from schemas.errors import SetupError
+
+
+def worker(
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Bundle folder, or models:/name@alias [SORTLINE_MODEL].")
+    ] = None,
+    bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka [SORTLINE_BOOTSTRAP].")] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="Schema registry [SORTLINE_REGISTRY_URL].")
+    ] = None,
+    topic_prefix: Annotated[
+        str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
+    ] = None,
+    group_id: Annotated[str | None, typer.Option("--group-id", help="Consumer group [SORTLINE_GROUP_ID].")] = None,
+    static_member: Annotated[
+        str | None,
+        typer.Option("--static-member", help="group.instance.id: keeps partitions [SORTLINE_STATIC_MEMBER]."),
+    ] = None,
+    web_port: Annotated[
+        int | None, typer.Option("--web-port", help="Port of /health and /ready [SORTLINE_WEB_PORT].")
+    ] = None,
+) -> None:
+    """Categorize products.created until SIGTERM or Ctrl-C.
+
+    At least once: an event is committed only after its result was delivered.
+    Start as many workers as there are partitions, at most; each has its share.
+    /ready says whether partitions are assigned and moving. What cannot be read
+    goes to products.created.dlq with the reason; a flood of it stops the
+    worker.
+
+    Examples:
+      sortline worker --model bundles/first
+      SORTLINE_MODEL=models:/sortline@champion sortline worker --group-id blue --web-port 6067
+    """
+    import os
+
+    from sortline.console import messages, warn
+    from sortline.settings import read_settings, unknown_variables
+
+    settings = read_settings(
+        model=model,
+        bootstrap=bootstrap,
+        registry_url=registry,
+        topic_prefix=topic_prefix,
+        group_id=group_id,
+        static_member=static_member,
+        web_port=web_port,
+    )
+    if settings.model is None:
+        raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
+    for sentence in unknown_variables(os.environ):
+        warn(sentence)
+    console = messages()
+    for line in settings.lines():
+        console.print(line, soft_wrap=True)
+
+    from streams.settings import WorkerSettings
+    from streams.worker import run_worker
+
+    code = run_worker(
+        WorkerSettings(
+            model=settings.model,
+            bootstrap=settings.bootstrap,
+            registry_url=settings.registry_url,
+            topics=settings.topics,
+            group_id=settings.group_id,
+            static_member=settings.static_member,
+            tracking_uri=settings.tracking_uri,
+            web_host=settings.web_host,
+            web_port=settings.web_port,
+            commit_interval_seconds=settings.commit_interval_seconds,
+            shutdown_seconds=settings.shutdown_seconds,
+            session_timeout_seconds=settings.session_timeout_seconds,
+        )
+    )
+    if code:
+        raise typer.Exit(code)
