@@ -38,9 +38,7 @@ def made_products(n_rows: int, *, seed: int = 0) -> pa.Table:
                 "description": f"A {noun}." if i % 3 else None,
                 "brand": _BRANDS[random.integers(len(_BRANDS))],
                 "seller_id": f"s{random.integers(20)}",
-                "price_minor": int(1000 * (1 + paths.index(path)) * random.uniform(0.8, 1.2))
-                if has_price
-                else None,
+                "price_minor": price,
                 "currency": None if price is None else "EUR",
                 "rating": float(random.integers(1, 6)) if i % 2 else None,
                 "reviews_count": int(random.integers(100)) if i % 2 else None,
