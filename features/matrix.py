@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,9 @@ from features.dense import dense_features, dense_fields
 from features.ngrams import TokenCounts, count_ngrams
 from features.normal_form import normal_forms
 from features.spec import FeatureSpec
+
+#: Larger batches, as training has them, are taken in pieces: scratch memory is some ten times their text.
+_PIECE_ROWS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +53,31 @@ def vectorize(products: pa.RecordBatch, spec: FeatureSpec) -> FeatureMatrix:
     >>> matrix.tokens.indptr.tolist(), matrix.tokens.counts.tolist()
     ([0, 3, 4], [1.0, 2.0, 1.0, 1.0])
     """
+    starts = range(0, products.num_rows, _PIECE_ROWS)
+    if len(starts) > 1:
+        return _joined([_vectorized(products.slice(start, _PIECE_ROWS), spec) for start in starts])
+    return _vectorized(products, spec)
+
+
+def _vectorized(products: pa.RecordBatch, spec: FeatureSpec) -> FeatureMatrix:
     fields = tuple(dict.fromkeys((*dense_fields(spec), *(block.field for block in spec.blocks))))
     forms = normal_forms(products, fields)
     return FeatureMatrix(
         dense=dense_features(products, forms, fields, spec),
         tokens=count_ngrams(forms, fields, products.num_rows, spec),
+    )
+
+
+def _joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
+    ends = np.cumsum([len(part.tokens.buckets) for part in parts])
+    indptr = [parts[0].tokens.indptr]
+    indptr += [part.tokens.indptr[1:] + end for part, end in zip(parts[1:], ends[:-1], strict=True)]
+    return FeatureMatrix(
+        dense=np.concatenate([part.dense for part in parts]),
+        tokens=TokenCounts(
+            indptr=np.concatenate(indptr),
+            buckets=np.concatenate([part.tokens.buckets for part in parts]),
+            counts=np.concatenate([part.tokens.counts for part in parts]),
+            n_blocks=parts[0].tokens.n_blocks,
+        ),
     )

@@ -44,7 +44,8 @@ def normalized_rows(column: TextColumn, tables: CharacterTables) -> tuple[TextCo
     rows = rows[:n_rows]
     offsets = np.zeros(n_rows + 1, np.int64)
     text = np.empty(4 * n_points, np.uint8)
-    if n_rows:
+    # Once without need, so that the first text in need of it does not keep a stream waiting for the compiler.
+    if n_rows or not _normalize.signatures:
         _normalize(
             column.text,
             column.offsets,

@@ -75,6 +75,22 @@ def test_a_title_of_100_kb_and_a_description_of_500_kb_equal_the_oracle(piece: s
     assert_equal_to_the_oracle(vectorize(products(rows), SPEC), SPEC, rows)
 
 
+@pytest.mark.parametrize("spec", [SPEC, classic_spec(EDGES)])
+def test_a_batch_that_is_taken_in_pieces_equals_its_parts(spec: FeatureSpec) -> None:
+    titles = pa.array([f"thing no {number} {'sale ' * (number % 5)}" for number in range(20_000)])
+    batch = products([made_products.EMPTY | {"brand": "Acme"}]).take(pa.array([0] * len(titles)))
+    batch = batch.set_column(batch.schema.get_field_index("title"), "title", titles)
+
+    whole = vectorize(batch, spec)
+
+    parts = [vectorize(batch.slice(start, 3000), spec) for start in range(0, len(titles), 3000)]
+    assert whole.dense.tobytes() == b"".join(part.dense.tobytes() for part in parts)
+    assert whole.tokens.buckets.tolist() == [bucket for part in parts for bucket in part.tokens.buckets.tolist()]
+    assert whole.tokens.counts.tolist() == [count for part in parts for count in part.tokens.counts.tolist()]
+    lengths = [length for part in parts for length in np.diff(part.tokens.indptr).tolist()]
+    assert np.diff(whole.tokens.indptr).tolist() == lengths
+
+
 def test_classic_has_the_same_dense_features_and_no_tokens() -> None:
     batch = products(hostile_rows())
 

@@ -1,0 +1,44 @@
+"""Pinned results: a change here is a change of every model's features.
+
+If it is meant, raise `features.ALGORITHM_VERSION`, so that bundles fitted before are refused, and pin anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from features.matrix import vectorize
+from features.spec import classic_spec, text_spec
+from tests.unit.features import made_products
+
+EDGES = (9.99, 49.5, 100.0, 1000.0)
+
+
+def test_the_fingerprint_of_the_text_spec_is_pinned() -> None:
+    assert text_spec(EDGES).fingerprint == "a1648b4cb279857e7fc02c8431ae82a0423cab218be9d0f7055e669d37a6409f"
+
+
+def test_the_fingerprint_of_the_classic_spec_is_pinned() -> None:
+    assert classic_spec(EDGES).fingerprint == "502918fcc3ad71d7c1d28841318ebdcfc6fe23a5b585bc868f9eab31715bc68c"
+
+
+def test_the_features_of_full_bare_and_hostile_products_are_pinned() -> None:
+    full = {
+        "title": "NEW: Acme™ Pro-Drill, 18V (sale!)",
+        "description": "The drill. Two batteries, the drill's own case.",
+        "brand": "Acme",
+        "seller_id": "seller-7",
+        "subcategory": "Power tools",
+        "price_minor": 9999,
+        "currency": "EUR",
+        "rating": 4.5,
+        "reviews_count": 1234,
+    }
+    rows = [full, made_products.EMPTY, *made_products.hostile_rows()]
+
+    parts = made_products.contents(vectorize(made_products.products(rows), text_spec(EDGES)))
+
+    assert (
+        hashlib.sha256(b"".join(parts)).hexdigest()
+        == "2f100fc50cc96e3919e170e516af388ca3ad7103d19d4ea38b41ffeadc7fdc35"
+    )
