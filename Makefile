@@ -1,0 +1,77 @@
+# What developers and CI run. Needs only make, bash, Python 3.11 to 3.13, and Docker or Maven for a real Kafka.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check lint types imports unit integration bench lock clean
+
+# The newest Python that the project supports and that is here; another one: make env PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	"$$python" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+env: .venv/installed-project ## create or update .venv with exactly the locked packages
+
+.venv/installed-packages: requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 on the PATH; install one, or name it: make env PYTHON=..."; exit 2; }
+	@echo "--- env: $$($(PYTHON) --version) and the packages of requirements-dev.txt in .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { echo "make: $(PYTHON) cannot create environments; on Debian: apt-get install python3-venv"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.txt
+	@touch $@
+
+.venv/installed-project: .venv/installed-packages pyproject.toml
+	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+demo: env ## show the main job on a real Kafka: train, categorize, look at the events
+	@$(BIN)/sortline demo
+
+test: env ## all that CI checks: lint, types, imports, unit, integration
+	@steps=""; \
+	for step in lint types imports unit integration; do \
+		SECONDS=0; \
+		$(MAKE) --no-print-directory $$step || { echo "--- test: $$step FAILED; passed before it:$${steps:- none}"; exit 1; }; \
+		steps="$$steps $$step ($${SECONDS} s)"; \
+	done; \
+	echo "--- test: all passed:$$steps"
+
+check: env lint types imports unit ## what needs no Kafka: lint, types, imports, unit
+
+lint: env ## style, likely bugs, formatting (ruff)
+	@echo "--- lint: ruff check, ruff format --check"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: env ## every type, tests included (mypy --strict)
+	@echo "--- types: mypy, strict, tests included"
+	@$(BIN)/mypy
+
+imports: env ## which package may import which (import-linter)
+	@echo "--- imports: the contracts in pyproject.toml"
+	@$(BIN)/lint-imports
+
+unit: env ## tests without a broker, under a minute
+	@echo "--- unit: tests without a broker"
+	@$(BIN)/pytest tests/unit
+
+integration: env ## tests on a real Kafka and registry, which they start themselves
+	@echo "--- integration: tests on a real Kafka and schema registry"
+	@$(BIN)/pytest -m integration tests/integration
+
+bench: env ## events a second and CPU an event of the stream
+	@$(BIN)/python benchmarks/stream.py $(ARGS)
+
+# Universal (every platform and Python we support) and without addresses, so that the lock works with any mirror.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+lock: env ## rewrite requirements.txt and requirements-dev.txt after a change in pyproject.toml (newer: ARGS=--upgrade)
+	@$(LOCK) $(ARGS) pyproject.toml --output-file requirements.txt
+	@$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
+
+clean: ## remove .venv and all caches inside the repository
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# A Docker engine of one's own, for a Debian machine that has none (a CI machine, as root):
+#
+#   compose/engine.sh start FOLDER     installs what is missing, starts dockerd, prints its DOCKER_HOST
+#   compose/engine.sh stop FOLDER      ends that dockerd by its pid and removes what it stored
+#
+# Everything of it lies in FOLDER: socket, images, containers, pid and log. More options for dockerd:
+# SORTLINE_DOCKERD_OPTIONS. Also installed: debootstrap and Maven, which build the images where they cannot be pulled.
+set -euo pipefail
+
+say() { echo "engine: $*" >&2; }
+
+install_missing() {
+    local packages=()
+    command -v dockerd >/dev/null || packages+=(docker.io)
+    command -v debootstrap >/dev/null || packages+=(debootstrap)
+    command -v iptables >/dev/null || packages+=(iptables)
+    command -v mvn >/dev/null || packages+=(maven)
+    if [ "${#packages[@]}" -eq 0 ] && command -v docker >/dev/null; then return; fi
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        say "installing ${packages[*]} needs root on Debian"
+        return 1
+    fi
+    say "installing ${packages[*]:-the docker command} by apt"
+    apt-get update -qq >/dev/null
+    # Newer releases have the command in a package of its own.
+    if ! command -v docker >/dev/null && [ -n "$(apt-cache search --names-only '^docker-cli$')" ]; then
+        packages+=(docker-cli)
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+start() {
+    local folder=$1 pid
+    if [ "$(id -u)" -ne 0 ]; then
+        say "starting dockerd needs root"
+        return 1
+    fi
+    mkdir -p "$folder"
+    install_missing
+    cat /proc/sys/net/ipv4/ip_forward >"$folder/ip_forward"
+    [ -e /sys/class/net/docker0 ] && touch "$folder/had_bridge"
+    # shellcheck disable=SC2086 # the variable holds several options
+    setsid dockerd --host "unix://$folder/docker.sock" --data-root "$folder/data" --exec-root "$folder/exec" \
+        --pidfile "$folder/dockerd.pid" ${SORTLINE_DOCKERD_OPTIONS:-} >"$folder/dockerd.log" 2>&1 </dev/null &
+    pid=$!
+    for _ in $(seq 150); do
+        if DOCKER_HOST="unix://$folder/docker.sock" docker version >/dev/null 2>&1; then
+            say "dockerd answers (pid $(cat "$folder/dockerd.pid"), log $folder/dockerd.log)"
+            echo "unix://$folder/docker.sock"
+            return
+        fi
+        if ! kill -0 "$pid" 2>/dev/null; then break; fi
+        sleep 0.2
+    done
+    say "dockerd does not start: $(tail -1 "$folder/dockerd.log")"
+    stop "$folder"
+    return 1
+}
+
+stop() {
+    local folder=$1 pid
+    pid=$(cat "$folder/dockerd.pid" 2>/dev/null || true)
+    # The pid of a file may by now be a stranger's: only a dockerd of this folder gets the signal.
+    if [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "--data-root $folder/data"; then
+        kill "$pid"
+        for _ in $(seq 150); do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.2
+        done
+    fi
+    # What dockerd leaves behind on the machine.
+    if [ -e "$folder/ip_forward" ]; then cat "$folder/ip_forward" >/proc/sys/net/ipv4/ip_forward || true; fi
+    if [ ! -e "$folder/had_bridge" ] && [ -e /sys/class/net/docker0 ] && command -v ip >/dev/null; then
+        ip link delete docker0 || true
+    fi
+    rm -rf "$folder"
+}
+
+case "${1:-} ${2:+folder}" in
+    "start folder") start "$2" ;;
+    "stop folder") stop "$2" ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
