@@ -71,6 +71,8 @@ def read_value(value: bytes, writers: Mapping[int, str], reader: str) -> dict[st
     parsed_writer = fastavro.parse_schema(without_logical_types(schema), names["writer"])
     parsed_reader = fastavro.parse_schema(without_logical_types(reader), names["reader"])
     try:
+        # Once without our schema: fastavro skips what we do not have without looking at it.
+        _read_data(_strict_decoder(io.BytesIO(value[5:])), parsed_writer, names, None, {})
         record: dict[str, Any] = _read_data(_strict_decoder(stream), parsed_writer, names, parsed_reader, {})
     except Exception:  # noqa: BLE001 - whatever goes wrong inside, the value is no record
         return None
