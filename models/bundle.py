@@ -14,10 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import secrets
-import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
@@ -30,6 +26,7 @@ import pyarrow as pa
 from features.spec import FeatureSpec
 from models import bundle_arrays
 from models.bundle_arrays import Arrays
+from models.bundle_folder import REMEDY, check_target, read_file, read_files, replace_folder
 from models.calibration import Calibration
 from models.classifier import Classifier
 from models.manifest import FORMAT_VERSION, MANIFEST, FileEntry, Manifest, plain
@@ -43,8 +40,7 @@ __all__ = ["Manifest", "load_bundle", "read_manifest", "save_bundle"]
 TREES: Final = "trees.txt"
 ARRAYS: Final = "arrays.safetensors"
 SELF_CHECK: Final = "self_check.arrow"
-_FILES: Final = (TREES, ARRAYS, SELF_CHECK)
-_REMEDY: Final = "fetch the bundle again or train anew"
+FILES: Final = (TREES, ARRAYS, SELF_CHECK)
 
 
 def save_bundle(
@@ -64,9 +60,7 @@ def save_bundle(
     `self_check` (at least one row of `columns.PRODUCT`) are stored with the probabilities they get now.
     `classifier.version` is ignored: the version follows from the content.
     """
-    target = to.resolve()
-    if target.exists() and not _may_replace(target):
-        raise SetupError(f"{to} exists and is not a model bundle: give another folder, or remove it yourself.")
+    check_target(to, FILES)
     products, probabilities = expected_probabilities(classifier, self_check)
     arrays = bundle_arrays.from_classifier(classifier)
     contents = {
@@ -98,16 +92,7 @@ def save_bundle(
             for name, content in contents.items()
         },
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.draft")
-    try:
-        draft.mkdir()
-        for name, content in {**contents, MANIFEST: manifest.to_bytes()}.items():
-            _write(draft / name, content)
-        load_bundle(draft)
-        _move_into_place(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    replace_folder(to, {**contents, MANIFEST: manifest.to_bytes()}, check=load_bundle)
     return manifest
 
 
@@ -117,7 +102,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises BundleError if the folder has no manifest, or it is damaged.
     """
     with _named(path):
-        return Manifest.from_bytes(_read_file(path / MANIFEST))
+        return Manifest.from_bytes(read_file(path / MANIFEST))
 
 
 def load_bundle(path: Path) -> Classifier:
@@ -129,7 +114,7 @@ def load_bundle(path: Path) -> Classifier:
     """
     manifest = read_manifest(path)
     with _named(path):
-        contents = _read_files(path, manifest)
+        contents = read_files(path, manifest.files, FILES)
         spec = FeatureSpec.from_json(manifest.feature_spec)
         if spec.fingerprint != manifest.feature_fingerprint:
             raise BundleError(
@@ -142,7 +127,7 @@ def load_bundle(path: Path) -> Classifier:
         content_version = _content_version(classifier, bundle_arrays.from_classifier(classifier))
         if content_version != manifest.version:
             raise BundleError(
-                f"{MANIFEST} says version {manifest.version} and the content is {content_version}: {_REMEDY}."
+                f"{MANIFEST} says version {manifest.version} and the content is {content_version}: {REMEDY}."
             )
         check_products(classifier, contents[SELF_CHECK], arrays[bundle_arrays.SELF_CHECK], SELF_CHECK)
         return classifier
@@ -151,13 +136,13 @@ def load_bundle(path: Path) -> Classifier:
 def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, trees: bytes) -> Classifier:
     taxonomy = Taxonomy(manifest.labels)
     if taxonomy.leaves != manifest.labels or taxonomy.version != manifest.taxonomy_version:
-        raise BundleError(f"the labels in {MANIFEST} do not fit its taxonomy_version: {_REMEDY}.")
+        raise BundleError(f"the labels in {MANIFEST} do not fit its taxonomy_version: {REMEDY}.")
     if spec.profile != manifest.profile:
-        raise BundleError(f"the profile in {MANIFEST} is not that of its feature_spec: {_REMEDY}.")
+        raise BundleError(f"the profile in {MANIFEST} is not that of its feature_spec: {REMEDY}.")
     temperature = manifest.calibration.get("temperature")
     with_bias = manifest.calibration.get("class_bias")
     if not isinstance(temperature, float) or not isinstance(with_bias, bool):
-        raise BundleError(f"the calibration in {MANIFEST} has no temperature and class_bias: {_REMEDY}.")
+        raise BundleError(f"the calibration in {MANIFEST} has no temperature and class_bias: {REMEDY}.")
     bundle_arrays.check_names(arrays, profile=spec.profile, with_bias=with_bias, file=ARRAYS)
     return Classifier(
         name=manifest.name,
@@ -196,70 +181,6 @@ def _named(path: Path) -> Iterator[None]:
     except BundleError as error:
         raise BundleError(f"Bundle {path}: {error}") from error
     except SetupError as error:
-        raise BundleError(f"Bundle {path} holds parts that do not fit: {error} {_REMEDY.capitalize()}.") from error
+        raise BundleError(f"Bundle {path} holds parts that do not fit: {error} {REMEDY.capitalize()}.") from error
     except (OSError, ValueError) as error:
-        raise BundleError(f"Bundle {path} cannot be read ({error}): {_REMEDY}.") from error
-
-
-def _read_files(path: Path, manifest: Manifest) -> dict[str, bytes]:
-    """Return the content of the other files, each the very bytes that the manifest names."""
-    if set(manifest.files) != set(_FILES):
-        odd = sorted(set(manifest.files) ^ set(_FILES))[0]
-        raise BundleError(f"{MANIFEST} lists {odd!r} where a bundle has {', '.join(_FILES)}: {_REMEDY}.")
-    if extra := sorted(entry.name for entry in path.iterdir() if entry.name not in (*_FILES, MANIFEST)):
-        raise BundleError(f"{extra[0]} does not belong to a bundle: remove it, or {_REMEDY}.")
-    contents = {name: _read_file(path / name) for name in _FILES}
-    for name, content in contents.items():
-        entry = manifest.files[name]
-        if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise BundleError(f"{name} is not the file that {MANIFEST} describes (its digest differs): {_REMEDY}.")
-    return contents
-
-
-def _read_file(path: Path) -> bytes:
-    """Read a regular file; a link could point anywhere, and to something else a moment later."""
-    try:
-        mode = path.lstat().st_mode
-    except OSError as error:
-        raise BundleError(f"{path.name} is missing: {_REMEDY}, or give the folder that holds it.") from error
-    if not stat.S_ISREG(mode):
-        raise BundleError(f"{path.name} is a link or folder, not a file: put the file itself there.")
-    return path.read_bytes()
-
-
-def _may_replace(target: Path) -> bool:
-    """Say whether a folder holds nothing but a bundle of any format version, or nothing at all."""
-    if not target.is_dir():
-        return False
-    names = {entry.name for entry in target.iterdir()}
-    if not names:
-        return True
-    if MANIFEST not in names or not names <= {*_FILES, MANIFEST}:
-        return False
-    try:
-        document = json.loads((target / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and "format_version" in document
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _move_into_place(draft: Path, target: Path) -> None:
-    """Rename the draft to the target; what was there is put back if that fails, else removed."""
-    if not target.exists():
-        draft.rename(target)
-        return
-    former = target.with_name(f".{target.name}.{secrets.token_hex(4)}.former")
-    target.rename(former)
-    try:
-        draft.rename(target)
-    except OSError:
-        former.rename(target)
-        raise
-    shutil.rmtree(former)
+        raise BundleError(f"Bundle {path} cannot be read ({error}): {REMEDY}.") from error

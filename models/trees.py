@@ -1,8 +1,8 @@
 """Boosted trees, scored by LightGBM itself.
 
 This is the one module that touches LightGBM's untyped API. Trees are scored in chunks, each a booster of its own:
-`predict(start_iteration=...)` would do the same with one booster, but LightGBM keeps the range in the booster while
-it predicts, so two threads with different ranges give wrong scores (seen within a second with four threads).
+`predict(start_iteration=...)` would do the same with one booster, but LightGBM keeps the range in the booster, so
+two threads that predict different ranges get wrong scores (seen within a second with four threads).
 """
 
 from __future__ import annotations
