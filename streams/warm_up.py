@@ -1,0 +1,66 @@
+"""Sends made-up records through a processor, so that everything is compiled before the first real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import pyarrow as pa
+
+from schemas import columns
+from schemas.avro_files import load_schema
+from schemas.encoding import Encoder
+from schemas.registry import SchemaRegistry
+from streams.records import Header, Record
+from streams.slices import SliceProcessor
+
+#: One product with every field, in two scripts, and one with no more than it must have.
+_PRODUCTS: Final[tuple[dict[str, object], ...]] = (
+    {
+        "product_id": "warm-up-1",
+        "title": "Wireless headphones ワイヤレス pro 2",
+        "description": "Over-ear, black, 30 hours",
+        "brand": "Nordlys",
+        "seller_id": "seller-1",
+        "subcategory": "headphones",
+        "price_minor": 12_900,
+        "currency": "EUR",
+        "rating": 4.5,
+        "reviews_count": 12,
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+    },
+    {"product_id": "warm-up-2", "title": "Kettle"},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeUpRecord:
+    """A record that was never in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int = 0
+    timestamp_type: int = 0
+    headers: Sequence[Header] = ()
+
+
+def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> int:
+    """Process made-up products as if they came from the topic, and drop the outputs; return how many.
+
+    Does nothing if the topic's subject has no schema yet. Raises whatever the processor would raise on a slice.
+    """
+    schema_id = registry.latest(f"{topic}-value")
+    if schema_id is None:
+        return 0
+    products = pa.RecordBatch.from_pylist(list(_PRODUCTS), columns.PRODUCT)
+    values = Encoder(load_schema("product_created"), schema_id).encode(products)
+    records: list[Record] = [
+        MadeUpRecord(topic=topic, partition=0, offset=offset, key=str(product["product_id"]).encode(), value=value)
+        for offset, (product, value) in enumerate(zip(_PRODUCTS, values, strict=True))
+    ]
+    return processor.process(records).n_records
