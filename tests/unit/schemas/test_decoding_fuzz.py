@@ -142,7 +142,7 @@ def test_noise_is_judged_as_the_oracle_judges_it(product: Subject) -> None:
     agrees_with_the_oracle(product.decoder, values, {product.schema_id: product.text}, product.text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.lists(st.binary(max_size=24), max_size=4))
 def test_no_bytes_after_a_header_break_the_decoder(tails: list[bytes]) -> None:
     registry = InMemoryRegistry()
