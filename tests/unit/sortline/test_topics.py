@@ -4,7 +4,8 @@ import pytest
 
 from schemas.topics import TopicNames, contracts
 from schemas.wire import SchemaId
-from sortline.topics import ExistingTopic, check_topic, same_policy
+from sortline.topic_admin import ExistingTopic
+from sortline.topics import check_topic, same_policy
 
 CATEGORIZED = next(contract for contract in contracts(TopicNames()) if contract.topic == "products.categorized")
 
