@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from typing import Final
 
 from compose.services import HOST
 from schemas.errors import SetupError
+
+_SERVER_PORTS: Final = range(20_000, 32_000)
 
 
 def is_listening(port: int) -> bool:
@@ -35,12 +39,25 @@ def require_free(port: int, *, service: str, setting: str) -> None:
 def free_ports(count: int) -> tuple[int, ...]:
     """Return distinct ports that were free a moment ago.
 
-    All are held open together, so that none is given twice; another program may still take one before it is used.
+    They lie below the range from which systems give ports to outgoing connections: while a broker is down, a
+    client that keeps trying a port of that range can be given the very same one; it is then connected to itself,
+    and holds the port.
+
+    Another program may still take one before it is used. Raises SetupError if there are not so many.
     """
-    held = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
+    held: list[socket.socket] = []
     try:
-        for holder in held:
-            holder.bind((HOST, 0))
+        for port in random.sample(_SERVER_PORTS, len(_SERVER_PORTS)):
+            if len(held) == count:
+                break
+            holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            held.append(holder)  # all are held open together, so that none is given twice
+            try:
+                holder.bind((HOST, port))
+            except OSError:
+                held.pop().close()
+        if len(held) < count:
+            raise SetupError(f"fewer than {count} ports from {_SERVER_PORTS.start} are free on this machine")
         return tuple(int(holder.getsockname()[1]) for holder in held)
     finally:
         for holder in held:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
+from compose.engine import docker, engine_answers
+from compose.processes import DetachedProcess
 from compose.services import Endpoints, Ports, StackRecord
 from compose.sockets import free_ports, is_listening
 from compose.stack import find_stack
@@ -27,9 +28,9 @@ class Command:
     def __call__(self, *arguments: str) -> Result:
         return CliRunner().invoke(app, [*arguments, "--state-dir", str(self.state_dir)])
 
-    def up(self) -> Result:
+    def up(self, engine: str = "jvm") -> Result:
         ports = ["--kafka-port", str(self.ports.kafka), "--registry-port", str(self.ports.registry)]
-        return self("up", "--engine", "jvm", *ports)
+        return self("up", "--engine", engine, *ports)
 
 
 @pytest.fixture
@@ -70,13 +71,44 @@ def test_a_stack_of_java_processes_comes_up_once_and_goes_away_whole(command: Co
     assert "no stack" in command("down").output
 
 
+def test_a_stack_of_containers_comes_up_once_and_goes_away_whole(command: Command) -> None:
+    if not engine_answers():
+        pytest.skip("no Docker engine answers here")
+    endpoints = Endpoints.on(command.ports)
+    containers = [
+        "ps",
+        "--all",
+        "--quiet",
+        "--filter",
+        f"label=com.docker.compose.project=sortline-{command.ports.kafka}",
+    ]
+
+    first = command.up("docker")
+    assert first.exit_code == 0, first.output
+    assert endpoints.bootstrap in first.output
+    assert AdminClient({"bootstrap.servers": endpoints.bootstrap}).list_topics(timeout=5).brokers
+    started = docker(containers).split()
+    assert len(started) == 2
+
+    second = command.up("docker")
+    assert "running already" in second.output
+    assert docker(containers).split() == started
+    status = command("status")
+    assert status.exit_code == 0
+    assert status.output.count("running") == 2
+
+    assert command("down").exit_code == 0
+    assert docker(containers) == ""
+    assert not is_listening(command.ports.kafka)
+    assert f"sortline-{command.ports.kafka}" not in docker(["network", "ls"])
+    assert command("status").exit_code == 1
+
+
 def test_a_half_stack_is_started_anew_and_empty(command: Command) -> None:
     assert command.up().exit_code == 0
     endpoints = Endpoints.on(command.ports)
     cluster = AdminClient({"bootstrap.servers": endpoints.bootstrap}).list_topics(timeout=5).cluster_id
-    stack = find_stack(state_dir=command.state_dir)
-    assert stack is not None
-    os.kill(running_pids(command.state_dir)["registry"], 9)
+    DetachedProcess("registry", command.state_dir).kill()
 
     assert command("status").exit_code == 1
     again = command.up()

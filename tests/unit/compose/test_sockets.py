@@ -25,6 +25,7 @@ def test_a_taken_port_is_one_sentence_with_the_setting_that_moves_it() -> None:
 def test_free_ports_are_distinct_and_free() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
+    assert max(ports) < 32_768  # where Linux begins to take ports for outgoing connections
     for port in ports:
         assert not is_listening(port)
         require_free(port, service="Kafka", setting="--kafka-port")
