@@ -1,0 +1,268 @@
+"""From labelled products to a model bundle and what it is worth.
+
+    products ─ latest row each ─ split by group ─┬ train      text model, trees
+                                                 ├ calibrate  how many trees, temperature, threshold
+                                                 └ test       evaluation, self-check
+
+The same products, seed and settings give the same bundle, byte for byte but for `created_at`, whether they come
+from a file or from the topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from features.matrix import FeatureMatrix, vectorize
+from features.prices import fit_price_edges
+from features.spec import FeatureSpec, Profile, classic_spec, text_spec
+from models.bundle import Manifest, save_bundle
+from models.calibration import fit_temperature
+from models.classifier import Classifier
+from models.taxonomy import Taxonomy
+from schemas.columns import LABELLED_PRODUCT, PRODUCT
+from schemas.errors import SetupError
+from training.catalog import content_digest, latest_products
+from training.evaluation import Evaluation, as_batch, evaluate_features, metrics_of, paths_of
+from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
+from training.progress import Progress
+from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
+from training.text_fit import TextFit, fit_text_model
+from training.thresholds import Threshold, choose_threshold
+from training.tracking import log_training
+from training.trees_fit import TreeRows, fit_trees
+
+DEFAULT_MIN_PRODUCTS: Final = 20
+DEFAULT_TARGET_PRECISION: Final = 0.95
+
+_FOLDS: Final = 4
+_SELF_CHECK_ROWS: Final = 32
+_PART_NAMES: Final = {TRAIN: "train", CALIBRATE: "calibrate", TEST: "test"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A bundle that was written, and how it came out.
+
+    Attributes:
+        path: the bundle's folder.
+        manifest: what it says.
+        evaluation: on the test part.
+        threshold: chosen on the calibrate part.
+        labels: which categories became classes; `merged` and `excluded` name those that did not.
+        rows: products by part (`train`, `calibrate`, `test`), without those excluded from the first two.
+        n_trees: trees kept, rounds times classes; 0 if none made the text model better.
+        tracking_run: id of the MLflow run; None without tracking.
+    """
+
+    path: Path
+    manifest: Manifest
+    evaluation: Evaluation
+    threshold: Threshold
+    labels: TrainedLabels
+    rows: Mapping[str, int]
+    n_trees: int
+    tracking_run: str | None
+
+
+def fit_bundle(
+    products: pa.Table,
+    *,
+    profile: Profile,
+    seed: int,
+    to: Path,
+    lineage: Mapping[str, object],
+    progress: Progress,
+    min_products: int = DEFAULT_MIN_PRODUCTS,
+    target_precision: float = DEFAULT_TARGET_PRECISION,
+    tracking_uri: str | None = None,
+    name: str = "sortline",
+) -> TrainingResult:
+    """Fit, calibrate and evaluate a model, and write its bundle to the folder `to`, whole or not at all.
+
+    `products` has the columns of `LABELLED_PRODUCT`, in any order of rows, and may have `group` (otherwise
+    products are grouped by folded title). `lineage` says where they come from; digest, rows and settings are
+    added. With a `tracking_uri` the run is logged to MLflow once the bundle is written.
+
+    Raises SetupError if there are fewer than two categories or too few products to split.
+    """
+    progress.step("Preparing the products")
+    products = latest_products(products)
+    split = _split(products, seed=seed, min_products=min_products)
+    spec = _spec(profile, split.part(products, TRAIN))
+
+    progress.step("Computing features", 3)
+    features: dict[int, FeatureMatrix] = {}
+    for part in _PART_NAMES:
+        features[part] = vectorize(as_batch(split.part(products, part).select(PRODUCT.names)), spec)
+        progress.advance()
+
+    classifier, threshold = _fit(split, products, features, spec, name, seed, target_precision, progress)
+    progress.step("Evaluating on the test part")
+    test = split.part(products, TEST)
+    evaluation = evaluate_features(classifier, features[TEST], test["product_id"], test["category_path"])
+
+    progress.step("Writing the bundle")
+    rows = {name: int((split.parts == part).sum()) for part, name in _PART_NAMES.items()}
+    manifest = save_bundle(
+        classifier,
+        to,
+        metrics={**metrics_of(evaluation), "rows": rows, "threshold_coverage": threshold.coverage},
+        lineage={
+            **lineage,
+            "content_digest": content_digest(products),
+            "rows": products.num_rows,
+            "seed": seed,
+            "min_products": min_products,
+        },
+        self_check=_self_check_rows(test),
+        created_at=datetime.now(UTC),
+        target_precision=target_precision,
+    )
+    run = None
+    if tracking_uri is not None:
+        progress.step("Logging the run to MLflow")
+        parameters = {
+            "profile": profile,
+            "seed": seed,
+            "min_products": min_products,
+            "target_precision": target_precision,
+            "threshold": threshold.value,
+            "temperature": classifier.calibration.temperature,
+            "trees": classifier.trees.n_trees,
+            "classes": len(split.labels.leaves),
+            "products": products.num_rows,
+            "content_digest": manifest.lineage["content_digest"],
+            "version": manifest.version,
+        }
+        run = log_training(to, manifest, evaluation, parameters=parameters, tracking_uri=tracking_uri)
+    return TrainingResult(
+        path=to,
+        manifest=manifest,
+        evaluation=evaluation,
+        threshold=threshold,
+        labels=split.labels,
+        rows=rows,
+        n_trees=classifier.trees.n_trees,
+        tracking_run=run,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """The part, fold and class of each product; one that is excluded is in no part, or in the test part."""
+
+    parts: npt.NDArray[np.int8]
+    folds: npt.NDArray[np.int8]
+    labels: TrainedLabels
+
+    def part(self, products: pa.Table, part: int) -> pa.Table:
+        return products.filter(pa.array(self.parts == part))
+
+    def targets(self, part: int) -> npt.NDArray[np.int32]:
+        targets: npt.NDArray[np.int32] = self.labels.targets[self.parts == part]
+        return targets
+
+
+_NO_PART: Final = -1
+
+
+def _split(products: pa.Table, *, seed: int, min_products: int) -> _Split:
+    missing = [name for name in LABELLED_PRODUCT.names if name not in products.column_names]
+    if missing:
+        raise SetupError(f"The products have no column {missing[0]}: training needs products with their category.")
+    groups = groups_of(products)
+    parts = assign_parts(groups, seed=seed)
+    folds = assign_folds(groups, _FOLDS, seed=seed)
+    labels = merge_small_categories(
+        paths_of(products["category_path"]),
+        is_train=parts == TRAIN,
+        min_products=min_products,
+    )
+    if len(labels.leaves) < 2:
+        raise SetupError(
+            f"{products.num_rows} products in {len(labels.leaves)} categories that can be trained are not enough: "
+            f"a model needs two categories with at least {min_products} products each (--min-products)."
+        )
+    parts = np.where((labels.targets == EXCLUDED) & (parts != TEST), _NO_PART, parts).astype(np.int8)
+    if any(not (parts == part).any() for part in _PART_NAMES) or len(np.unique(folds[parts == TRAIN])) < 2:
+        raise SetupError(
+            f"{products.num_rows} products in {len(groups.unique())} groups of the same title are too few to "
+            "split into parts to train on, to calibrate on and to test on: a hundred is a start."
+        )
+    return _Split(parts=parts, folds=folds, labels=labels)
+
+
+def _spec(profile: Profile, train: pa.Table) -> FeatureSpec:
+    edges = fit_price_edges(train)
+    return text_spec(edges) if profile == "text" else classic_spec(edges)
+
+
+def _fit(
+    split: _Split,
+    products: pa.Table,
+    features: Mapping[int, FeatureMatrix],
+    spec: FeatureSpec,
+    name: str,
+    seed: int,
+    target_precision: float,
+    progress: Progress,
+) -> tuple[Classifier, Threshold]:
+    taxonomy = Taxonomy(split.labels.leaves)
+    text: TextFit | None = None
+    calibrate_text = None
+    if spec.blocks:
+        text = fit_text_model(
+            features[TRAIN].tokens,
+            split.targets(TRAIN),
+            split.folds[split.parts == TRAIN],
+            spec=spec,
+            n_classes=taxonomy.n_leaves,
+            seed=seed,
+            progress=progress,
+        )
+        calibrate_text = text.model.scores(features[CALIBRATE].tokens).astype(np.float64)
+    trees = fit_trees(
+        TreeRows(
+            dense=features[TRAIN].dense,
+            targets=split.targets(TRAIN),
+            text_scores=None if text is None else text.out_of_fold,
+        ),
+        TreeRows(dense=features[CALIBRATE].dense, targets=split.targets(CALIBRATE), text_scores=calibrate_text),
+        spec=spec,
+        n_classes=taxonomy.n_leaves,
+        seed=seed,
+        progress=progress,
+    )
+    progress.step("Calibrating")
+    scores = trees.raw_scores(features[CALIBRATE].dense)
+    if calibrate_text is not None:
+        scores += calibrate_text
+    calibration = fit_temperature(scores, split.targets(CALIBRATE).astype(np.int64))
+    truth = split.part(products, CALIBRATE)["category_path"].combine_chunks()
+    threshold = choose_threshold(
+        calibration.probabilities(scores), truth, taxonomy, target_precision=target_precision
+    )
+    classifier = Classifier(
+        name=name,
+        spec=spec,
+        taxonomy=taxonomy,
+        text=None if text is None else text.model,
+        trees=trees,
+        calibration=calibration,
+        threshold=threshold.value,
+    )
+    return classifier, threshold
+
+
+def _self_check_rows(test: pa.Table) -> pa.RecordBatch:
+    """Return up to 32 products, evenly spaced over the test part in order of product_id."""
+    chosen = np.unique(np.linspace(0, test.num_rows - 1, _SELF_CHECK_ROWS).astype(np.int64))
+    return as_batch(test.select(PRODUCT.names).take(chosen))
