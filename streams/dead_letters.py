@@ -9,7 +9,8 @@ about the last failure, and those before tell the history.
 from __future__ import annotations
 
 import traceback
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 from schemas.errors import StreamHaltedError
 from streams.records import Header, Output, Record
@@ -69,17 +70,26 @@ class Breaker:
         self._most = most_in_a_row
         self._in_a_row = 0
 
-    def note(self, *, n_good: int, n_bad: int) -> None:
-        """Count a group of records: one good one ends the row.
+    def note(self, n_records: int, dead: Sequence[int]) -> None:
+        """Count a group of records, of which those at the positions `dead`, ascending, are dead letters.
 
-        Raises StreamHaltedError when the row is too long. The group is then not to be written or acknowledged.
+        A good record ends the row. Raises StreamHaltedError when the row is too long: the group is then not to be
+        written or acknowledged.
         """
-        self._in_a_row = 0 if n_good else self._in_a_row + n_bad
-        if self._in_a_row > self._most:
-            raise StreamHaltedError(
-                f"the last {self._in_a_row} records all were dead letters, more than the {self._most} allowed in a"
-                " row: look at their __connect.errors headers, repair the producer or the model, and start again"
-            )
+        row, expected = self._in_a_row, 0
+        for position in dead:
+            row = row + 1 if position == expected else 1
+            expected = position + 1
+            if row > self._most:
+                self._halt(row)
+        if n_records:
+            self._in_a_row = row if dead and expected == n_records else 0
+
+    def _halt(self, row: int) -> NoReturn:
+        raise StreamHaltedError(
+            f"{row} records in a row were dead letters, and {self._most} are allowed: look at their "
+            "__connect.errors headers, repair the producer or the model, and start again"
+        )
 
 
 def _cut(text: str) -> bytes:

@@ -64,6 +64,7 @@ class SliceOutputs:
         categorized: for the categorized topic, tombstones among them.
         review: for the review topic.
         dead_letters: for the dead-letter topic.
+        dead_positions: where in the slice the records of `dead_letters` stood.
         n_tombstones: how many of `categorized` are tombstones.
         n_backed_off: how many of `categorized` name only an ancestor.
     """
@@ -71,6 +72,7 @@ class SliceOutputs:
     categorized: list[Output]
     review: list[Output]
     dead_letters: list[Output]
+    dead_positions: list[int]
     n_tombstones: int
     n_backed_off: int
 
@@ -247,6 +249,7 @@ class SliceProcessor:
             categorized=categorized,
             review=review,
             dead_letters=dead_letters,
+            dead_positions=sorted(draft.faults),
             n_tombstones=n_tombstones,
             n_backed_off=draft.n_backed_off,
         )

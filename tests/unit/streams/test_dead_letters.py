@@ -76,14 +76,29 @@ def test_a_reason_with_lone_surrogates_can_be_written(workbench: Workbench) -> N
 
 def test_the_breaker_stops_a_row_of_dead_letters_that_is_too_long() -> None:
     breaker = Breaker(most_in_a_row=10)
-    breaker.note(n_good=0, n_bad=6)
-    breaker.note(n_good=0, n_bad=4)
-    with pytest.raises(StreamHaltedError, match="the last 11 records"):
-        breaker.note(n_good=0, n_bad=1)
+    breaker.note(8, [2, 3, 4, 5, 6, 7])
+    breaker.note(4, [0, 1, 2, 3])
+    with pytest.raises(StreamHaltedError, match=r"11 records in a row .* 10 are allowed"):
+        breaker.note(2, [0])
 
 
-def test_one_good_record_ends_the_row() -> None:
+def test_one_good_record_ends_the_row_wherever_it_stands() -> None:
     breaker = Breaker(most_in_a_row=10)
     for _ in range(100):
-        breaker.note(n_good=0, n_bad=9)
-        breaker.note(n_good=1, n_bad=9)
+        breaker.note(10, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+        breaker.note(2, [0])
+        breaker.note(11, [0, 1, 2, 3, 4, 6, 7, 8, 9, 10])
+
+
+def test_a_row_inside_a_group_that_ends_well_is_noticed() -> None:
+    breaker = Breaker(most_in_a_row=3)
+    with pytest.raises(StreamHaltedError):
+        breaker.note(100, [10, 11, 12, 13])
+
+
+def test_an_empty_group_changes_nothing() -> None:
+    breaker = Breaker(most_in_a_row=3)
+    breaker.note(3, [0, 1, 2])
+    breaker.note(0, [])
+    with pytest.raises(StreamHaltedError):
+        breaker.note(1, [0])

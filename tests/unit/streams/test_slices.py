@@ -47,6 +47,7 @@ def test_every_record_ends_in_exactly_one_place(workbench: Workbench) -> None:
     outputs = workbench.processor.process(records)
     assert keys(outputs) == ([b"a", b"d", b"f"], [b"c"], [b"b", b"not-e", b"g"])
     assert (outputs.n_records, outputs.n_tombstones, outputs.n_backed_off) == (7, 1, 1)
+    assert outputs.dead_positions == [1, 4, 6]
 
 
 def test_an_output_tells_category_model_and_the_record_it_was_made_from(workbench: Workbench) -> None:

@@ -1,0 +1,148 @@
+"""The Faust app: one agent over the input topic."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, cast
+
+import faust
+from faust.types import TP
+from mode import CrashingSupervisor
+
+from streams.dead_letters import Breaker
+from streams.delivery import AtLeastOnce, Delivery, ProducerOptions
+from streams.health import Health, serve_health
+from streams.metrics import Counters
+from streams.pipeline import Pipeline, Processor
+from streams.progress import ProgressWatch
+from streams.settings import WorkerSettings
+from streams.transport import SCHEME, Consumer, SliceSchema, Transport, TransportOptions, register_scheme
+
+log = logging.getLogger(__name__)
+
+#: A worker that waits for the registry fetches nothing meanwhile; that is no reason to give its partitions away.
+#: Whether it gets on is what /ready is for.
+_LONGEST_POLL_INTERVAL_SECONDS: Final = 86_400.0
+
+
+def build_app(settings: WorkerSettings, processor: Processor, *, counters: Counters | None = None) -> faust.App:
+    """Return the app, not started. Call it in the event loop that is going to run it.
+
+    Every slice goes through `processor` and is acknowledged once its outputs are safe in Kafka. Nothing but a
+    crash leaves the agent: bad data becomes dead letters.
+    """
+    counters = counters or Counters()
+    app = _new_app(settings)
+    delivery = _new_delivery(settings)
+    # Dependencies start in this order and stop in reverse, so deliveries outlive the consumer that waits for them.
+    app.add_dependency(delivery)
+    app.boot_strategy.enable_kafka_producer = False  # all outputs go through the delivery
+    transport = cast(Transport, app.transport)
+    transport.options = _transport_options(settings, delivery)
+    topic = app.topic(settings.topics.created, schema=SliceSchema())
+
+    @app.agent(topic, name="classify", concurrency=1, supervisor_strategy=CrashingSupervisor)
+    async def _classify(stream: Any) -> None:
+        executor = ThreadPoolExecutor(1, thread_name_prefix="scoring")
+        pipeline = Pipeline(
+            source=cast(Consumer, app.consumer),
+            processor=processor,
+            delivery=delivery,
+            topics=settings.topics,
+            breaker=Breaker(settings.dead_letters_in_a_row),
+            counters=counters,
+            executor=executor,
+            group_rows=settings.slice_rows,
+            now_ms=now_ms,
+        )
+        try:
+            await pipeline.run(stream.noack().events())
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    _log_assignments(app)
+    watch = ProgressWatch(stuck_after_seconds=settings.stuck_after_seconds)
+    serve_health(app, Health(app, counters, watch))
+    return app
+
+
+def now_ms() -> int:
+    """Return the time, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _new_app(settings: WorkerSettings) -> faust.App:
+    register_scheme()
+    session = settings.session_timeout_seconds
+    return faust.App(
+        settings.group_id,
+        broker=[f"{SCHEME}://{address.strip()}" for address in settings.bootstrap.split(",")],
+        broker_client_id=f"sortline-{settings.group_id}",
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 5,
+        broker_request_timeout=max(30.0, session + 5.0),
+        broker_commit_interval=settings.commit_interval_seconds,
+        broker_max_poll_records=2 * settings.slice_rows,
+        broker_max_poll_interval=_LONGEST_POLL_INTERVAL_SECONDS,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.static_member,
+        consumer_max_fetch_size=settings.max_fetch_bytes,
+        stream_buffer_maxsize=settings.slices_in_flight,
+        stream_wait_empty=True,
+        # Faust's own topics, tables and leader election have no part in this.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        datadir=Path(tempfile.gettempdir()) / f"sortline-{settings.group_id}",
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=True,
+        web_bind=settings.web_host,
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        web_router_enabled=False,
+        web_tables_enabled=False,
+        web_stats_enabled=False,
+    )
+
+
+def _new_delivery(settings: WorkerSettings) -> AtLeastOnce:
+    return AtLeastOnce(
+        ProducerOptions(
+            bootstrap=settings.bootstrap,
+            input_topic=settings.topics.created,
+            client_id=f"sortline-{settings.group_id}",
+            max_batch_bytes=settings.max_batch_bytes,
+            compression=settings.compression,
+        )
+    )
+
+
+def _transport_options(settings: WorkerSettings, delivery: Delivery) -> TransportOptions:
+    async def on_assignment(assigned: frozenset[TP]) -> None:
+        await delivery.assigned(frozenset((tp.topic, tp.partition) for tp in assigned))
+
+    return TransportOptions(
+        slice_rows=settings.slice_rows,
+        slices_in_flight=settings.slices_in_flight,
+        fetch_wait_seconds=settings.fetch_wait_seconds,
+        on_assignment=on_assignment,
+    )
+
+
+def _log_assignments(app: faust.App) -> None:
+    @app.on_partitions_assigned.connect(weak=False)
+    async def _on_assigned(_: Any, assigned: set[TP], **__: Any) -> None:
+        log.info("partitions assigned", extra={"partitions": _names(assigned)})
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def _on_revoked(_: Any, revoked: set[TP], **__: Any) -> None:
+        log.info("partitions revoked", extra={"partitions": _names(revoked)})
+
+
+def _names(partitions: set[TP]) -> str:
+    return ",".join(f"{tp.topic}/{tp.partition}" for tp in sorted(partitions)) or "none"

@@ -1,0 +1,218 @@
+"""Writes outputs to Kafka, and says when they are safe.
+
+`Delivery` is the port; `AtLeastOnce` is what there is now. Its records are safe when `send` returns: every in-sync
+replica has them (acks=all), in the order given for each partition, and without repeats by the producer's own
+retries (it is idempotent). A crash between that and the commit of the input repeats outputs, and never loses one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+from aiokafka.partitioner import murmur2
+from mode import Service
+
+from streams.offsets import Partition
+from streams.records import Output
+
+Compression: TypeAlias = Literal["gzip", "snappy", "lz4", "zstd"]
+
+#: What a broker says of a record that it will never take, however often it is sent.
+_REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An output that the broker will never take, and the error it gave."""
+
+    output: Output
+    error: KafkaError
+
+
+class Delivery(Protocol):
+    """How the outputs of slices reach Kafka.
+
+    For every group of slices: `begin` with the partitions they come from, `send` as often as needed, then the
+    slices are acknowledged, then `end`. Between `begin` and `end` nobody else sends for one of these partitions,
+    so a transactional implementation can hold exactly the outputs of the offsets that it commits.
+    """
+
+    async def assigned(self, partitions: frozenset[Partition]) -> None:
+        """Prepare for these partitions, all that are ours now, before their committed offsets are read."""
+
+    async def begin(self, sources: frozenset[Partition]) -> None:
+        """Start to deliver what comes from these partitions."""
+
+    async def send(self, topic: str, outputs: Sequence[Output]) -> Sequence[Refusal]:
+        """Write the outputs, in order, and wait until they are safe; return those the broker will never take.
+
+        Waits as long as the broker is away. Raises KafkaError if the producer is broken: then it is not known what
+        was written, and the process must end without acknowledging.
+        """
+
+    async def end(self, sources: frozenset[Partition]) -> None:
+        """Note that the slices were acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerOptions:
+    """How the producer talks to Kafka.
+
+    Attributes:
+        bootstrap: host:port, separated by commas.
+        input_topic: its partition count decides whether outputs keep the partition of their input.
+        client_id: what the broker's logs call us.
+        max_batch_bytes: most bytes of one batch; at most the smallest `max.message.bytes` of the output topics. A
+            single larger record gets a batch of its own, and the broker decides.
+        compression: of the batches; lz4 and zstd need their library.
+        request_timeout_seconds: for one answer of the broker; requests are repeated until they succeed.
+    """
+
+    bootstrap: str
+    input_topic: str
+    client_id: str = "sortline"
+    max_batch_bytes: int = 900_000
+    compression: Compression | None = None
+    request_timeout_seconds: float = 30.0
+
+
+class AtLeastOnce(Service):
+    """One idempotent producer for all partitions; a service, so that it starts before the app and stops after it.
+
+    An output goes to the partition number of its input if both topics have equally many partitions: then the order
+    of a key's events holds whatever hash the producers used. Otherwise the key decides, by the hash of Java's
+    clients.
+    """
+
+    mundane_level = "debug"  # that a service starts is no news
+
+    def __init__(self, options: ProducerOptions, **kwargs: Any) -> None:
+        self._options = options
+        self._producer: Any = None  # an AIOKafkaProducer, which has no types, while started
+        self._replacing = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
+        super().__init__(**kwargs)
+
+    async def on_start(self) -> None:
+        """Connect."""
+        self._producer = await self._new_producer()
+
+    async def on_stop(self) -> None:
+        """Finish what was given to `send`, and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+        await asyncio.gather(*self._retired)
+
+    async def assigned(self, partitions: frozenset[Partition]) -> None:
+        """Do nothing: one producer serves every partition."""
+
+    async def begin(self, sources: frozenset[Partition]) -> None:
+        """Do nothing: there is no transaction to begin."""
+
+    async def end(self, sources: frozenset[Partition]) -> None:
+        """Do nothing: there is no transaction to hold."""
+
+    async def send(self, topic: str, outputs: Sequence[Output]) -> Sequence[Refusal]:
+        """Write the outputs; see Delivery."""
+        if not outputs:
+            return ()
+        by_partition = await self._by_partition(topic, outputs)
+        refusals = await asyncio.gather(
+            *(self._send_in_order(topic, partition, rows) for partition, rows in by_partition.items())
+        )
+        return [one for part in refusals for one in part]
+
+    async def _by_partition(self, topic: str, outputs: Sequence[Output]) -> dict[int, list[Output]]:
+        producer = self._running()
+        n_partitions = len(await producer.partitions_for(topic))
+        keeps_partition = n_partitions == len(await producer.partitions_for(self._options.input_topic))
+        rows: defaultdict[int, list[Output]] = defaultdict(list)
+        for output in outputs:
+            key = output.key
+            if keeps_partition or key is None:
+                rows[output.record.partition % n_partitions].append(output)
+            else:
+                rows[(murmur2(key) & 0x7FFFFFFF) % n_partitions].append(output)
+        return rows
+
+    async def _send_in_order(self, topic: str, partition: int, rows: Sequence[Output]) -> list[Refusal]:
+        """Send batch after batch: the next one only leaves when the one before is safe, so order always holds."""
+        refusals: list[Refusal] = []
+        start = 0
+        while start < len(rows):
+            producer = self._running()
+            batch = producer.create_batch()
+            end = start
+            for output in rows[start:]:
+                if (
+                    batch.append(
+                        timestamp=output.timestamp_ms, key=output.key, value=output.value, headers=output.headers
+                    )
+                    is None
+                ):
+                    break
+                end += 1
+            batch.close()
+            try:
+                await (await producer.send_batch(batch, topic, partition=partition))
+            except _REFUSALS as error:
+                refusals += await self._without_refused(topic, partition, rows[start:end], error, producer)
+            start = end
+        return refusals
+
+    async def _without_refused(
+        self, topic: str, partition: int, rows: Sequence[Output], error: KafkaError, producer: AIOKafkaProducer
+    ) -> list[Refusal]:
+        """Send the rows of a refused batch in halves, until each is written or alone at fault."""
+        # The refused batch used up sequence numbers that the broker never saw: it would refuse everything that the
+        # same producer sends to this partition afterwards.
+        await self._replace(producer)
+        if len(rows) == 1:
+            return [Refusal(output=rows[0], error=error)]
+        half = len(rows) // 2
+        return [
+            *await self._send_in_order(topic, partition, rows[:half]),
+            *await self._send_in_order(topic, partition, rows[half:]),
+        ]
+
+    async def _replace(self, broken: AIOKafkaProducer) -> None:
+        async with self._replacing:
+            if broken is not self._producer:
+                return  # another partition's refusal was first
+            self._producer = await self._new_producer()
+            # Others may still wait for batches that the old one holds; stopping it delivers them first.
+            stopping = asyncio.ensure_future(broken.stop())
+            self._retired.add(stopping)
+            stopping.add_done_callback(self._retired.discard)
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        options = self._options
+        producer = AIOKafkaProducer(
+            bootstrap_servers=options.bootstrap,
+            client_id=options.client_id,
+            acks="all",
+            enable_idempotence=True,
+            compression_type=options.compression,
+            linger_ms=0,
+            max_batch_size=options.max_batch_bytes,
+            request_timeout_ms=int(options.request_timeout_seconds * 1000),
+        )
+        await producer.start()
+        return producer
+
+    def _running(self) -> Any:
+        if self._producer is None:
+            raise RuntimeError("the delivery is not started")
+        return self._producer

@@ -1,0 +1,66 @@
+"""One log line an event: a constant name, and the data in fields."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from schemas.errors import SortlineError
+
+#: What a LogRecord always has; everything else on it came as `extra`.
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def configure_logging(*, level: str, log_format: Literal["text", "json"]) -> None:
+    """Send all log lines to stderr: our own from `level` on, libraries' from WARNING on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for package in ("streams", "models", "features", "schemas", "sortline"):
+        logging.getLogger(package).setLevel(level)
+
+
+class JsonFormatter(logging.Formatter):
+    """An object a line: time, level, event, logger, the fields, and `traceback` of an unexpected exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return json.dumps(_fields(self, record), default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """The time, the level, the event, then key=value; an unexpected exception's traceback on the lines after."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        fields = _fields(self, record)
+        trace = fields.pop("traceback", None)
+        head = f"{fields.pop('time')} {fields.pop('level'):7} {fields.pop('event')}"
+        rest = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
+        return f"{head}  {rest}" + (f"\n{trace}" if trace else "")
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+        "logger": record.name,
+    }
+    fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        fields["error"] = f"{type(error).__name__}: {error}"
+        # Our own errors say what to do in a sentence; a traceback would only bury it.
+        if not isinstance(error, SortlineError):
+            fields["traceback"] = formatter.formatException(record.exc_info)
+    return fields
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or any(sign in text for sign in ' "=\n\t') else text

@@ -1,0 +1,155 @@
+"""A worker process: prepare, join the group, run until told to stop.
+
+Exit codes:
+
+    0  stopped as told, with everything in flight finished and committed
+    1  crashed, or a dependency did not come up in time; start it again
+    2  the set-up is wrong (settings, topics, schemas, model); starting again does not help
+    3  the stream was halted, because too many records in a row were bad or a dead letter could not be written
+    4  told to stop, and not done within the deadline; what was not acknowledged is left uncommitted
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from models.bundle import load_bundle
+from models.classifier import Classifier
+from schemas import columns
+from schemas.avro_files import load_schema
+from schemas.decoding import Decoder
+from schemas.encoding import Encoder
+from schemas.errors import SetupError, SortlineError, StreamHaltedError
+from schemas.registry import ConfluentRegistry
+from streams.app import build_app, now_ms
+from streams.deadline import deadline
+from streams.logs import configure_logging
+from streams.settings import WorkerSettings
+from streams.slices import SliceProcessor
+from streams.startup import KafkaBroker, Ready, wait_until_ready
+from streams.warm_up import warm_up
+
+if TYPE_CHECKING:
+    import faust
+
+log = logging.getLogger(__name__)
+
+EXIT_CLEAN: Final = 0
+EXIT_CRASHED: Final = 1
+EXIT_SETUP: Final = 2
+EXIT_HALTED: Final = 3
+EXIT_DEADLINE: Final = 4
+
+
+def run_worker(settings: WorkerSettings) -> int:
+    """Run a worker in this process until SIGTERM or SIGINT, and return the exit code.
+
+    Call it from the main thread, once a process: it takes over signals and logging. If the deadline for stopping
+    passes, it does not return: the process leaves at once.
+    """
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    try:
+        processor, ready = _prepare(settings)
+    except SortlineError as error:
+        log.error("worker cannot start", extra={"reason": str(error)})  # noqa: TRY400  # the sentence says it all
+        return error.exit_code
+    batch_bytes = min(settings.max_batch_bytes, ready.max_batch_bytes)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the consumer's thread makes a loop of its own
+    return asyncio.run(_serve(replace(settings, max_batch_bytes=batch_bytes), processor))
+
+
+def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
+    """Load and warm the model, and wait for everything that the worker needs."""
+    classifier = load_model(settings.model, settings.tracking_uri)
+    registry = ConfluentRegistry(settings.registry_url)
+    ready = wait_until_ready(
+        broker=KafkaBroker(settings.bootstrap),
+        registry=registry,
+        names=settings.topics,
+        deadline_seconds=settings.startup_seconds,
+    )
+    schema = load_schema("product_categorized")
+    encoder = Encoder(schema, ready.categorized_id)
+    is_same = ready.review_id == ready.categorized_id
+    processor = SliceProcessor(
+        decoder=Decoder(registry, load_schema("product_created"), columns.PRODUCT),
+        classifier=classifier,
+        encoder=encoder,
+        review_encoder=None if is_same else Encoder(schema, ready.review_id),
+        group_id=settings.group_id,
+        now_ms=now_ms,
+    )
+    # The first slice must not wait for code to be compiled while the group waits for a heartbeat.
+    warm_up(processor, registry, settings.topics.created)
+    log.info("model loaded", extra={"model_name": classifier.name, "model_version": classifier.version})
+    return processor, ready
+
+
+def load_model(model: str, tracking_uri: str | None) -> Classifier:
+    """Load the bundle from a folder, or from MLflow if the name begins with `models:/` or `runs:/`.
+
+    Raises BundleError if it cannot be trusted, SetupError if it cannot be found.
+    """
+    if not model.startswith(("models:/", "runs:/")):
+        return load_bundle(Path(model))
+    # MLflow takes seconds to import; a worker with a plain folder does without.
+    from models.registry import fetch_bundle
+
+    if not tracking_uri:
+        raise SetupError(f"model {model}: the setting tracking_uri must say where MLflow keeps it")
+    with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
+        return load_bundle(fetch_bundle(model, Path(folder) / "bundle", tracking_uri=tracking_uri))
+
+
+async def _serve(settings: WorkerSettings, processor: SliceProcessor) -> int:
+    """Run the app until it crashes or a signal comes; return the exit code."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    app = build_app(settings, processor)
+    log.info("worker starting", extra={"group_id": settings.group_id, "model": settings.model})
+    error = await _run_until_told(app, told)
+    code = _exit_code(error)
+    with deadline(settings.shutdown_seconds, exit_code=EXIT_DEADLINE if error is None else code):
+        log.info("worker stopping", extra={"deadline_seconds": settings.shutdown_seconds})
+        await app.stop()
+    code = code or _exit_code(app.crash_reason)
+    log.info("worker stopped", extra={"exit_code": code})
+    return code
+
+
+async def _run_until_told(app: faust.App, told: asyncio.Event) -> BaseException | None:
+    """Start the app and wait; return why it cannot go on, or None if it was told to stop."""
+    starting = asyncio.ensure_future(app.start())
+    ended = asyncio.ensure_future(app.wait_until_stopped())
+    told_to_stop = asyncio.ensure_future(told.wait())
+    await asyncio.wait({starting, ended, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done() and starting.exception() is None:
+        await asyncio.wait({ended, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+    error = starting.exception() if starting.done() else None
+    for task in (starting, ended, told_to_stop):
+        task.cancel()
+    await asyncio.gather(starting, ended, told_to_stop, return_exceptions=True)
+    return error or app.crash_reason
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return EXIT_CLEAN
+    if isinstance(error, StreamHaltedError):
+        log.error("stream halted", extra={"reason": str(error)})
+        return EXIT_HALTED
+    if isinstance(error, SetupError):
+        log.error("worker cannot go on", extra={"reason": str(error)})
+        return EXIT_SETUP
+    log.error("worker crashed", exc_info=error)
+    return EXIT_CRASHED

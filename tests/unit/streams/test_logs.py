@@ -1,0 +1,59 @@
+"""One line an event."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from schemas.errors import SetupError
+from streams.logs import JsonFormatter, TextFormatter
+
+
+def record(event: str, error: BaseException | None = None, **fields: object) -> logging.LogRecord:
+    made = logging.LogRecord("streams.pipeline", logging.WARNING, "file.py", 1, event, (), None)
+    if error is not None:
+        made.exc_info = (type(error), error, error.__traceback__)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_a_json_line_has_the_event_and_its_fields() -> None:
+    line = JsonFormatter().format(record("records dead-lettered", n_records=3, reason='title is "blank"'))
+    fields = json.loads(line)
+    assert fields.pop("time").endswith("+00:00")
+    assert fields == {
+        "level": "warning",
+        "event": "records dead-lettered",
+        "logger": "streams.pipeline",
+        "n_records": 3,
+        "reason": 'title is "blank"',
+    }
+
+
+def test_a_text_line_begins_with_the_event_and_quotes_what_needs_it() -> None:
+    line = TextFormatter().format(record("retry", reason="no answer", wait=0.5, empty=""))
+    assert line.partition(" ")[2] == (
+        'warning retry  logger=streams.pipeline reason="no answer" wait=0.5 empty=""'
+    )
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_field_cannot_begin_a_new_line(formatter: logging.Formatter) -> None:
+    assert "\n" not in formatter.format(record("retry", reason="first\nsecond"))
+
+
+def test_an_error_of_ours_is_a_sentence_and_not_a_traceback() -> None:
+    fields = json.loads(JsonFormatter().format(record("stopped", error=SetupError("topic x does not exist"))))
+    assert fields["error"] == "SetupError: topic x does not exist"
+    assert "traceback" not in fields
+
+
+def test_an_unexpected_error_comes_with_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        _ = 1 / 0
+    line = TextFormatter().format(record("crashed", error=caught.value))
+    assert 'error="ZeroDivisionError: division by zero"' in line.splitlines()[0]
+    assert "Traceback" in line.splitlines()[1]
