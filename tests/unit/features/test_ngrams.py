@@ -59,6 +59,22 @@ def test_colliding_words_add_up_in_their_bucket() -> None:
     assert matrix.tokens.indptr.dtype == np.int64
 
 
+def test_buckets_that_meet_in_a_slot_of_the_counting_table_are_kept_apart() -> None:
+    spec = FeatureSpec(
+        profile="text",
+        blocks=(TextBlock(field="title", kind="word", shortest=1, longest=1),),
+        hash_bits=8,
+        dense=(),
+    )
+    seed = mmh3.hash("title/word", 0, signed=False)
+    word_of = {mmh3.hash(f"w{n}", seed, signed=False) % 2**8: f"w{n}" for n in range(5000)}
+    buckets = [0, 16, 32, 0, 48, 16, 64, 0]  # the table of a short title has 16 slots
+
+    matrix = vectorize(pa.record_batch({"title": [" ".join(word_of[bucket] for bucket in buckets)]}), spec)
+
+    assert block_tokens(matrix, 0, 0) == {0: 3, 16: 2, 32: 1, 48: 1, 64: 1}
+
+
 @settings(max_examples=50, deadline=None)
 @given(made_products.texts())
 def test_the_oracles_ngrams_are_those_of_scikit_learn(text: str) -> None:

@@ -93,6 +93,21 @@ def test_nfkc_is_that_of_unicodedata(text: str) -> None:
     assert _nfkc(text) == unicodedata.normalize("NFKC", text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u0312\u0301",  # the first mark stays, and keeps an equal one from composing
+        "a\u0323\u0312\u0301",
+        "a\u0334\u0301",  # a mark of a lower class does not
+        "\u1100\u0301\u1161",
+        "\uac00\u11a7\uac01\u11a8",
+        "\u0301\u1100\u1161\u11a8",
+    ],
+)
+def test_what_stands_between_decides_whether_a_mark_composes(text: str) -> None:
+    assert _nfkc(text) == unicodedata.normalize("NFKC", text)
+
+
 def test_long_runs_of_marks_are_put_in_order_as_short_ones() -> None:
     text = "a" + "\u0301\u0323\u0345\u0327" * 50 + "b" + "\u0323\u0301" * 7
 
