@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import SetupError
-
-_NO_BYTES: Final = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +101,19 @@ def _plain_text(column: pa.Array[Any], name: str) -> pa.Array[Any]:
 
 
 def _bytes_of(buffer: pa.Buffer | None) -> npt.NDArray[np.uint8]:
-    content = np.frombuffer(memoryview(buffer) if buffer is not None else _NO_BYTES, np.uint8)
+    if buffer is None:
+        return _no_bytes()
+    content = np.frombuffer(memoryview(buffer), np.uint8)
     content.flags.writeable = False  # one type for the kernels, whether or not Arrow calls the buffer mutable
     return content
+
+
+@functools.cache
+def no_text() -> TextColumn:
+    """Return a column without rows."""
+    return TextColumn(text=_no_bytes(), offsets=np.zeros(1, np.int64), validity=_no_bytes(), first_bit=0)
+
+
+@functools.cache
+def _no_bytes() -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"", np.uint8)

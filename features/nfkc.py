@@ -9,12 +9,14 @@ must stay linear in 500 kB of nothing but marks: the usual implementations sort 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from features.arrow_columns import TextColumn
-from features.characters import COMPOSES, UNSTABLE, CharacterTables
+from features.arrow_columns import TextColumn, no_text
+from features.characters import COMPOSES, UNSTABLE, CharacterTables, character_tables
 from features.utf8 import decode_at, encode_at, is_valid
 
 _LONG_RUN = 16  # from so many marks on, they are sorted by counting
@@ -42,27 +44,40 @@ def normalized_rows(column: TextColumn, tables: CharacterTables) -> tuple[TextCo
         rows,
     )
     rows = rows[:n_rows]
-    offsets = np.zeros(n_rows + 1, np.int64)
+    if n_rows == 0:
+        _compile()
+        return no_text(), rows
+    return _changed(column, rows, n_points, most_points, tables), rows
+
+
+@functools.cache
+def _compile() -> None:
+    """Compile the other kernel too, so that the first text in need of it does not keep a stream waiting."""
+    _changed(no_text(), np.empty(0, np.int64), 0, 0, character_tables())
+
+
+def _changed(
+    column: TextColumn, rows: npt.NDArray[np.int64], n_points: int, most_points: int, tables: CharacterTables
+) -> TextColumn:
+    offsets = np.zeros(len(rows) + 1, np.int64)
     text = np.empty(4 * n_points, np.uint8)
-    # Once without need, so that the first text in need of it does not keep a stream waiting for the compiler.
-    if n_rows or not _normalize.signatures:
-        _normalize(
-            column.text,
-            column.offsets,
-            rows,
-            tables.combining,
-            tables.decomposed,
-            tables.decompositions,
-            tables.classes,
-            tables.pairs,
-            tables.composed,
-            np.empty(most_points, np.int32),
-            np.empty(most_points, np.int32),
-            text,
-            offsets,
-        )
+    _normalize(
+        column.text,
+        column.offsets,
+        rows,
+        tables.combining,
+        tables.decomposed,
+        tables.decompositions,
+        tables.classes,
+        tables.pairs,
+        tables.composed,
+        np.empty(most_points, np.int32),
+        np.empty(most_points, np.int32),
+        text,
+        offsets,
+    )
     text.flags.writeable = False  # as other columns: the kernels that follow are compiled for one type
-    return TextColumn(text=text, offsets=offsets, validity=text[:0], first_bit=0), rows
+    return TextColumn(text=text, offsets=offsets, validity=text[:0], first_bit=0)
 
 
 @njit(cache=True, nogil=True)
