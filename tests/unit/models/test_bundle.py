@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from features.matrix import vectorize
 from features.spec import Profile
 from models.bundle import Manifest, load_bundle, read_manifest, save_bundle
+from models.bundle_folder import replace_folder
 from models.calibration import Calibration
 from models.classifier import Classifier
 from models.manifest import FileEntry
@@ -196,6 +197,16 @@ def test_a_failed_save_leaves_the_old_bundle_and_nothing_else(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_what_was_there_is_put_back_if_the_new_folder_cannot_be_moved(tmp_path: Path) -> None:
+    target = tmp_path / "b"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        replace_folder(target, {"new": b"new"}, check=shutil.rmtree)
+    assert (target / "old").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_a_model_with_a_broken_number_is_not_saved(tmp_path: Path) -> None:
     model = fit_tiny_classifier()
     assert model.text is not None
@@ -283,6 +294,11 @@ def test_an_edited_manifest_is_refused_even_if_it_is_sealed_again(
 ) -> None:
     reseal(copy, lambda manifest: dataclasses.replace(manifest, **change))  # type: ignore[arg-type]  # wrong on purpose
     assert sentence in refusal(copy)
+
+
+def test_labels_in_another_order_are_refused_though_they_are_the_same_set(copy: Path) -> None:
+    reseal(copy, lambda manifest: dataclasses.replace(manifest, labels=manifest.labels[::-1]))
+    assert "taxonomy_version" in refusal(copy)
 
 
 def test_a_manifest_of_the_other_profile_is_refused(copy: Path, profile: Profile) -> None:
