@@ -29,7 +29,7 @@ The model is trained from the compacted topic [bold]products.catalog[/].
   sortline stack up && sortline topics apply
   sortline sample --rows 10000 --to products.parquet
   sortline produce products.parquet --catalog
-  sortline train --from-topic --to bundles/first
+  sortline train --from-topic --target-precision 0.85 --to bundles/first
   sortline worker --model bundles/first &
   sortline produce products.parquet --limit 1000
   sortline tail --from-beginning --limit 20

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from models.bundle import load_bundle
 from models.classifier import Classifier
+from models.registry import fetch_bundle, is_registry_uri
 from schemas.errors import SetupError
 from sortline.settings import SortlineSettings
 
@@ -18,9 +20,7 @@ def open_model(settings: SortlineSettings) -> Classifier:
     model = settings.model
     if model is None:
         raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
-    if not model.startswith("models:/"):
+    if not is_registry_uri(model):
         return load_bundle(Path(model))
-    # MLflow takes seconds to import: who names a folder does without.
-    from models.registry import fetch_bundle
-
-    return load_bundle(fetch_bundle(model, tracking_uri=settings.tracking_uri))
+    with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
+        return load_bundle(fetch_bundle(model, Path(folder), tracking_uri=settings.tracking_uri))

@@ -43,6 +43,8 @@ def produce(
       sortline produce products.csv --limit 1000 --rate 200
       sortline produce labelled.parquet --catalog
     """
+    from contextlib import closing
+
     from schemas.product_files import read_products
     from schemas.registry import ConfluentRegistry
     from sortline.console import messages, say
@@ -52,7 +54,7 @@ def produce(
 
     settings = read_settings(bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix)
     topic = settings.topics.catalog if catalog else settings.topics.created
-    with StepProgress(messages()) as progress:
+    with closing(ConfluentRegistry(settings.registry_url)) as schemas, StepProgress(messages()) as progress:
         progress.step(f"Reading {file.name}")
         products = read_products(file, labelled=catalog, limit=limit)
         progress.step(f"Producing to {topic}", products.num_rows)
@@ -61,7 +63,7 @@ def produce(
             topic=topic,
             labelled=catalog,
             bootstrap=settings.bootstrap,
-            registry=ConfluentRegistry(settings.registry_url),
+            registry=schemas,
             rate=rate,
             advance=progress.advance,
         )

@@ -46,6 +46,8 @@ def tail(
       sortline tail --topic review --from-beginning --limit 20
       sortline tail --topic dlq --json | jq .problem
     """
+    from contextlib import closing
+
     from schemas.registry import ConfluentRegistry
     from sortline.console import LineTable, output
     from sortline.settings import read_settings
@@ -54,11 +56,13 @@ def tail(
 
     settings = read_settings(bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix)
     contract = find_contract(topic, settings.topics)
-    decoder = RowDecoder(contract, ConfluentRegistry(settings.registry_url))
-    console = output()
-    table = LineTable(COLUMNS[contract.schema], console)
+    table = LineTable(COLUMNS[contract.schema], output())
     shown = 0
-    with TopicReader([contract.topic], bootstrap=settings.bootstrap, from_beginning=from_beginning) as reader:
+    with (
+        closing(ConfluentRegistry(settings.registry_url)) as schemas,
+        TopicReader([contract.topic], bootstrap=settings.bootstrap, from_beginning=from_beginning) as reader,
+    ):
+        decoder = RowDecoder(contract, schemas)
         while limit is None or shown < limit:
             for row in decoder.decode(reader.poll())[: None if limit is None else limit - shown]:
                 shown += 1

@@ -123,24 +123,27 @@ def _read_file(file: Path, progress: StepProgress) -> tuple[pa.Table, Mapping[st
 def _read_topic(
     settings: SortlineSettings, to: Path, progress: StepProgress
 ) -> tuple[pa.Table, Mapping[str, object]]:
+    from contextlib import closing
+
     from schemas.registry import ConfluentRegistry
     from sortline.console import warn
     from training.snapshot import take_snapshot
 
-    snapshot = take_snapshot(
-        bootstrap=settings.bootstrap,
-        registry=ConfluentRegistry(settings.registry_url),
-        topic=settings.topics.catalog,
-        to=to.with_name(f"{to.name}.snapshot.parquet"),
-        progress=progress,
-    )
+    with closing(ConfluentRegistry(settings.registry_url)) as registry:
+        snapshot = take_snapshot(
+            bootstrap=settings.bootstrap,
+            registry=registry,
+            topic=settings.topics.catalog,
+            to=to.with_name(f"{to.name}.snapshot.parquet"),
+            progress=progress,
+        )
     for reason, n in snapshot.rejected.items():
         warn(f"{n:,} products of {settings.topics.catalog} were left out: {reason}")
     return snapshot.products, {**snapshot.lineage.to_json()}
 
 
 def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_uri: str) -> None:
-    from sortline.console import printable
+    from sortline.console import printable, warn
     from sortline.scores import class_table, facts, score_facts
     from sortline.settings import masked
     from sortline.topic_rows import path_text
@@ -170,3 +173,8 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
         rows.append(("MLflow", f"run {result.tracking_run} in {masked(tracking_uri)}, with the pictures"))
     class_table(evaluation, console)
     facts(rows, console)
+    if not result.threshold.is_reached:
+        warn(
+            f"no threshold gives a precision of {result.manifest.target_precision} on the calibration part: "
+            "this model sends every event to review; train with a lower --target-precision, or cleaner labels"
+        )

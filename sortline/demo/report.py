@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
+from rich.table import Table
 
-from sortline.console import Column, LineTable
+from sortline.console import Column, LineTable, printable
 from sortline.demo.events import DemoEvents
 from sortline.demo.outcomes import Outcomes, is_right
 from sortline.scores import facts
@@ -29,8 +30,8 @@ class Watched:
 def live_table(console: Console) -> LineTable:
     """Return the table of events as they arrive."""
     columns = [
-        Column(name="title", width=44),
-        Column(name="category", width=28),
+        Column(name="title", width=42),
+        Column(name="category", width=30),
         Column(name="confidence", width=10, justify="right"),
         Column(name="decision", width=10),
     ]
@@ -64,10 +65,10 @@ def show_review(outcomes: Outcomes, sent: DemoEvents, console: Console) -> None:
         f"To review: {len(outcomes.review):,} events, of which the {len(shown)} least certain:", style="bold"
     )
     columns = [
-        Column(name="title", width=36),
-        Column(name="best guess", width=24),
+        Column(name="title", width=22),
+        Column(name="best guess", width=30),
         Column(name="confidence", width=10, justify="right"),
-        Column(name="in truth", width=22),
+        Column(name="in truth", width=30),
     ]
     table = LineTable(columns, console)
     for confidence, key, row in shown:
@@ -79,9 +80,12 @@ def show_dead_letters(outcomes: Outcomes, console: Console) -> None:
     """Print each unusable record with its reason."""
     console.print()
     console.print(f"Dead letters: {len(outcomes.dead_letters):,}, original bytes kept:", style="bold")
-    table = LineTable([Column(name="key", width=22), Column(name="reason", width=74)], console)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("key", no_wrap=True)
+    table.add_column("reason")  # in full, on several lines if need be: it is what a producer acts on
     for row in outcomes.dead_letters:
-        table.row(row.key, row.problem or "")
+        table.add_row(printable(row.key), printable(row.problem or ""))
+    console.print(table)
 
 
 def show_summary(watched: Watched, sent: DemoEvents, console: Console) -> None:
@@ -116,7 +120,7 @@ def show_summary(watched: Watched, sent: DemoEvents, console: Console) -> None:
         (
             "speed",
             f"{watched.n_fast / max(watched.fast_seconds, 1e-9):,.0f} events/s: {watched.n_fast:,} events in "
-            f"{watched.fast_seconds:.2f} s from the first sent to the last result read",
+            f"{watched.fast_seconds:.2f} s, first one sent to last result read",
         )
     )
     facts(rows, console)

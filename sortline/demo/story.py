@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from compose.services import Endpoints
 from schemas.errors import SortlineError
 from schemas.registry import ConfluentRegistry
@@ -79,10 +81,10 @@ def _load_catalog(
     from sortline.demo.events import sample_catalog_path
 
     with narrator.step("Loading the sample catalogue") as step:
-        catalog = read_products(sample_catalog_path(), labelled=True)
-        if rows is not None:
-            # Every n-th row: the file is sorted by category.
-            catalog = catalog.take(list(range(0, catalog.num_rows, max(1, catalog.num_rows // rows))))[:rows]
+        catalog = whole = read_products(sample_catalog_path(), labelled=True)
+        if rows is not None and rows < whole.num_rows:
+            # Spread over the file, which is sorted by category.
+            catalog = whole.take(np.linspace(0, whole.num_rows - 1, rows).astype(np.int64))
         report = produce_table(
             catalog,
             topic=names.catalog,
@@ -92,7 +94,8 @@ def _load_catalog(
         )
         if report.failed:
             raise SortlineError(f"{report.failed:,} products were not delivered: {report.first_failure}")
-        step.done = f"{report.delivered:,} labelled products are in {names.catalog}"
+        of_all = "" if catalog is whole else f" of {whole.num_rows:,}"
+        step.done = f"{report.delivered:,}{of_all} labelled products are in {names.catalog}"
     return catalog
 
 
@@ -103,7 +106,7 @@ def _train(
     from training.snapshot import take_snapshot
 
     bundle = folder / "bundle"
-    with narrator.step(f"Reading {names.catalog} from the beginning to its end") as step:
+    with narrator.step("Reading the catalogue topic from the beginning to its end") as step:
         snapshot = take_snapshot(
             bootstrap=place.bootstrap,
             registry=registry,
@@ -111,7 +114,7 @@ def _train(
             to=folder / "catalog.parquet",
             progress=step,
         )
-        step.done = f"Snapshot of {names.catalog}: {snapshot.lineage.rows:,} products"
+        step.done = f"Snapshot of the catalogue topic: {snapshot.lineage.rows:,} products"
     with narrator.step("Training the model") as step:
         result = fit_bundle(
             snapshot.products,
@@ -145,7 +148,7 @@ def _worker(
         with narrator.step("Starting a worker") as step:
             worker = WorkerProcess(options, log=folder / "worker.log")
             worker.wait_until_ready()
-            step.done = f"A worker (process {worker.pid}) has its partitions of {names.created}"
+            step.done = f"A worker (process {worker.pid}) is ready"
         yield worker
     finally:
         if worker is not None:
@@ -166,7 +169,7 @@ def _send_and_watch(
     deliveries = Deliveries()
     outcomes = Outcomes(names)
     narrator.say()
-    narrator.say("Events as they are categorized (their categories were never seen by the model):", style="bold")
+    narrator.say("Events as they are categorized (products that the model was not trained on):", style="bold")
     table = live_table(console)
     for record in sent.records[:_SLOW_EVENTS]:
         send(producer, names.created, [record], deliveries)

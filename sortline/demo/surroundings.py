@@ -135,6 +135,10 @@ class WorkerProcess:
                 raise SortlineError(f"the worker was not ready within {_READY_SECONDS:.0f} s:\n{self.log_tail()}")
             time.sleep(_READY_POLL_SECONDS)
 
+    def wait(self) -> int:
+        """Wait until the worker ends by itself; return its exit code."""
+        return self._process.wait()
+
     def require_alive(self) -> None:
         """Raise SortlineError with the last lines of the log if the worker has ended."""
         if self._process.poll() is not None:
