@@ -31,6 +31,9 @@ def classify(
     Example:
       sortline classify --model bundles/first --from products.csv --to decisions.parquet
     """
+    if to.suffix.lower() != ".parquet":
+        raise SetupError(f"option --to: {to.name} must end in .parquet")
+
     import time
     from collections import Counter
 
@@ -45,8 +48,6 @@ def classify(
     from sortline.settings import read_settings
 
     settings = read_settings(model=model)
-    if to.suffix.lower() != ".parquet":
-        raise SetupError(f"option --to: {to.name} must end in .parquet")
     decisions: Counter[str] = Counter()
     with StepProgress(messages()) as progress:
         progress.step("Loading the model")

@@ -78,14 +78,15 @@ def train(
       sortline train --from-topic --to bundles/first
       sortline train --from labelled.csv --profile classic --to bundles/classic
     """
+    if (from_file is None) != from_topic:
+        raise SetupError("give exactly one of --from FILE and --from-topic")
+
     import time
 
     from sortline.console import messages, output
     from sortline.progress import StepProgress
     from sortline.settings import read_settings
 
-    if (from_file is None) != from_topic:
-        raise SetupError("give exactly one of --from FILE and --from-topic")
     settings = read_settings(
         tracking_uri=tracking_uri, bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix
     )
