@@ -21,6 +21,10 @@ _pc: Final[Any] = pc  # its stubs refuse a number or text beside an array
 #: that is easy on the whole would otherwise publish guesses about products that are like none it has.
 _CANDIDATES: Final = (*(hundredth / 100 for hundredth in range(50, 100)), 0.995, 0.999)
 
+#: Fewer published rows than this (or than half, of few rows) say nothing about precision: of labels that are wrong
+#: at random, one row that happens to be right would otherwise settle it.
+_ROWS_NEEDED: Final = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
@@ -46,13 +50,14 @@ def choose_threshold(
 
     `probabilities` is float64 (n_rows, n_leaves), calibrated; `truth` holds the true path of each row. Smallest
     means
-    first: precision need not grow with the threshold, and nothing is gained by looking further.
+    first: precision need not grow with the threshold, and nothing is gained by looking further. A threshold that
+    leaves too few rows to tell is none.
     """
     ids = pa.array([""] * len(truth))
     for value in _CANDIDATES:
         decisions = decide(ids, probabilities, taxonomy, value)
         published = _pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False)
-        if not published.any():
+        if published.sum() < min(_ROWS_NEEDED, len(truth) / 2):
             break
         precision = float(is_at_or_above(decisions["category_path"], truth)[published].mean())
         if precision >= target_precision:

@@ -49,3 +49,12 @@ def test_everything_goes_to_review_if_no_threshold_is_precise_enough() -> None:
     wrong = [[0.999999, 0.0, 0.000001]] * 3
 
     assert choose(wrong, [["b"]] * 3, 0.5) == (1.0, 0.0, 1.0, False)
+
+
+def test_a_handful_of_lucky_rows_does_not_settle_the_threshold() -> None:
+    noisy = [[0.9, 0.0, 0.1]] * 200 + [[0.97, 0.0, 0.03]] * 29
+    truth = [["a", "x"] if row % 10 else ["b"] for row in range(200)] + [["a", "x"]] * 29
+
+    assert choose(noisy, truth, 0.95) == (1.0, 0.0, 1.0, False)
+    value, _, precision, is_reached = choose([*noisy, noisy[-1]], [*truth, truth[-1]], 0.95)
+    assert (value, precision, is_reached) == (0.91, 1.0, True)
