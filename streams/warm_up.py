@@ -54,11 +54,12 @@ def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> 
 
     Does nothing if the topic's subject has no schema yet. Raises whatever the processor would raise on a slice.
     """
-    schema_id = registry.latest(f"{topic}-value")
-    if schema_id is None:
+    subject, schema = f"{topic}-value", load_schema("product_created")
+    if registry.latest(subject) is None:
         return 0
     products = pa.RecordBatch.from_pylist(list(_PRODUCTS), columns.PRODUCT)
-    values = Encoder(load_schema("product_created"), schema_id).encode(products)
+    # Not by the latest schema's id: that may be another schema, and nothing would decode.
+    values = Encoder(schema, registry.register(subject, schema)).encode(products)
     records: list[Record] = [
         MadeUpRecord(topic=topic, partition=0, offset=offset, key=str(product["product_id"]).encode(), value=value)
         for offset, (product, value) in enumerate(zip(_PRODUCTS, values, strict=True))

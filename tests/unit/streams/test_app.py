@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 
@@ -24,12 +25,28 @@ if TYPE_CHECKING:
     from tests.unit.streams.conftest import Workbench
 
 
-def app_for(workbench: Workbench, **settings: Any) -> faust.App:
-    return build_app(WorkerSettings(model="nowhere", **settings), workbench.processor)
+class Apps(Protocol):
+    def __call__(self, **settings: Any) -> faust.App: ...
 
 
-async def test_the_app_is_a_faust_app_on_our_transport(workbench: Workbench) -> None:
-    app = app_for(workbench, bootstrap="one:9092, two:9093", group_id="sorters")
+@pytest.fixture
+def app_for(workbench: Workbench) -> Iterator[Apps]:
+    """Builds apps that are never started, and closes what they have opened all the same."""
+    apps: list[faust.App] = []
+
+    def build(**settings: Any) -> faust.App:
+        app = build_app(WorkerSettings(model="nowhere", **settings), workbench.processor)
+        apps.append(app)
+        return app
+
+    yield build
+    for app in apps:
+        if app._consumer is not None:
+            cast(Consumer, app._consumer)._thread.thread_loop.close()
+
+
+async def test_the_app_is_a_faust_app_on_our_transport(app_for: Apps) -> None:
+    app = app_for(bootstrap="one:9092, two:9093", group_id="sorters")
     assert app.conf.id == "sorters"
     assert isinstance(app.transport, Transport)
     assert [(url.scheme, url.host, url.port) for url in app.transport.url] == [
@@ -38,8 +55,8 @@ async def test_the_app_is_a_faust_app_on_our_transport(workbench: Workbench) -> 
     ]
 
 
-async def test_the_agent_takes_slices_one_at_a_time_and_a_crash_ends_the_app(workbench: Workbench) -> None:
-    app = app_for(workbench)
+async def test_the_agent_takes_slices_one_at_a_time_and_a_crash_ends_the_app(app_for: Apps) -> None:
+    app = app_for()
     (agent,) = app.agents.values()
     assert isinstance(agent.channel.schema, SliceSchema)
     assert agent.concurrency == 1
@@ -47,8 +64,8 @@ async def test_the_agent_takes_slices_one_at_a_time_and_a_crash_ends_the_app(wor
     assert agent.supervisor_strategy.__name__ == "CrashingSupervisor"
 
 
-async def test_fetch_wait_and_isolation_reach_the_consumer(workbench: Workbench) -> None:
-    app = app_for(workbench, fetch_wait_seconds=0.123, slices_in_flight=5, slice_rows=77)
+async def test_fetch_wait_and_isolation_reach_the_consumer(app_for: Apps) -> None:
+    app = app_for(fetch_wait_seconds=0.123, slices_in_flight=5, slice_rows=77)
     consumer = app.consumer
     assert isinstance(consumer, Consumer)
     assert isinstance(consumer._thread, ConsumerThread)
@@ -59,23 +76,22 @@ async def test_fetch_wait_and_isolation_reach_the_consumer(workbench: Workbench)
     assert made._max_poll_records == 154
     assert consumer.transport.options.slices_in_flight == 5
     await made.stop()
-    consumer._thread.thread_loop.close()  # made with the thread, which never ran
 
 
-async def test_the_options_of_one_app_do_not_leak_into_another(workbench: Workbench) -> None:
-    first, second = app_for(workbench, slice_rows=1), app_for(workbench, slice_rows=2)
+async def test_the_options_of_one_app_do_not_leak_into_another(app_for: Apps) -> None:
+    first, second = app_for(slice_rows=1), app_for(slice_rows=2)
     assert [app.transport.options.slice_rows for app in (first, second)] == [1, 2]  # type: ignore[attr-defined]
     assert Transport.options.slice_rows == 2_000
 
 
-async def test_the_session_timeout_never_exceeds_the_request_timeout(workbench: Workbench) -> None:
+async def test_the_session_timeout_never_exceeds_the_request_timeout(app_for: Apps) -> None:
     for seconds in (6.0, 10.0, 300.0):
-        conf = app_for(workbench, session_timeout_seconds=seconds).conf
+        conf = app_for(session_timeout_seconds=seconds).conf
         assert conf.broker_heartbeat_interval < conf.broker_session_timeout < conf.broker_request_timeout
 
 
-async def test_a_worker_without_partitions_is_not_ready_and_says_so(workbench: Workbench) -> None:
-    app = app_for(workbench)
+async def test_a_worker_without_partitions_is_not_ready_and_says_so(app_for: Apps) -> None:
+    app = app_for()
     health = Health(app, Counters(), ProgressWatch(stuck_after_seconds=30))
     assert health.ready() == (
         503,
@@ -84,8 +100,8 @@ async def test_a_worker_without_partitions_is_not_ready_and_says_so(workbench: W
     assert "sortline_records_total 0" in health.metrics()
 
 
-async def test_during_a_rebalance_a_worker_is_not_ready(workbench: Workbench) -> None:
-    app = app_for(workbench)
+async def test_during_a_rebalance_a_worker_is_not_ready(app_for: Apps) -> None:
+    app = app_for()
     app.rebalancing = True
     health = Health(app, Counters(), ProgressWatch(stuck_after_seconds=30))
     assert health.problems() == ["the group is rebalancing"]
