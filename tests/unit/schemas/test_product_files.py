@@ -343,7 +343,7 @@ def test_the_sample_catalogue_is_read_whole(repository: Path) -> None:
     raw = pq.read_table(path)
     table = read_products(path, labelled=True)
     assert table.num_rows == raw.num_rows
-    assert table["group"].to_pylist() == [fold_title(title) for title in raw["title"].to_pylist()]
+    assert table["group"].to_pylist() == [fold_title(str(title)) for title in raw["title"]]
     assert table["category_path"].to_pylist() == raw["category_path"].to_pylist()
     assert table["price_minor"].null_count == raw["price"].null_count
     for price, minor in zip(raw["price"].to_pylist()[:5000], table["price_minor"].to_pylist()[:5000], strict=True):
