@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from schemas.errors import SetupError
+from sortline.options import ModelOption
 
 #: As many as a large slice of the stream has.
 _ROWS_AT_ONCE: Final = 2_000
@@ -17,9 +18,7 @@ def classify(
     *,
     from_file: Annotated[Path, typer.Option("--from", help="Products: Parquet, CSV or JSON Lines.")],
     to: Annotated[Path, typer.Option("--to", help="Parquet file to write.")],
-    model: Annotated[
-        str | None, typer.Option("--model", help="Bundle folder, or models:/name@alias [SORTLINE_MODEL].")
-    ] = None,
+    model: ModelOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many rows.")] = None,
 ) -> None:
     """Classify the products of a file, exactly as the stream would.

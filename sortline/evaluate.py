@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sortline.options import ModelOption
+
 
 def evaluate(
     *,
     from_file: Annotated[Path, typer.Option("--from", help="Labelled products: Parquet, CSV or JSON Lines.")],
-    model: Annotated[
-        str | None, typer.Option("--model", help="Bundle folder, or models:/name@alias [SORTLINE_MODEL].")
-    ] = None,
+    model: ModelOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many rows.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON document.")] = False,
 ) -> None:

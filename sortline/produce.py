@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from schemas.errors import SortlineError
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
 
 
 def produce(
@@ -23,13 +24,9 @@ def produce(
         float | None,
         typer.Option("--rate", min=0.01, help="Events a second; as fast as Kafka takes them by default."),
     ] = None,
-    bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka [SORTLINE_BOOTSTRAP].")] = None,
-    registry: Annotated[
-        str | None, typer.Option("--registry", help="Schema registry [SORTLINE_REGISTRY_URL].")
-    ] = None,
-    topic_prefix: Annotated[
-        str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
-    ] = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
 ) -> None:
     """Put the products of a file on products.created, or labelled ones on products.catalog.
 

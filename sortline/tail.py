@@ -8,6 +8,7 @@ import typer
 
 from schemas.errors import SetupError
 from schemas.topics import TopicContract, TopicNames, contracts
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
 
 
 def tail(
@@ -27,13 +28,9 @@ def tail(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, with headers and offsets.")
     ] = False,
-    bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka [SORTLINE_BOOTSTRAP].")] = None,
-    registry: Annotated[
-        str | None, typer.Option("--registry", help="Schema registry [SORTLINE_REGISTRY_URL].")
-    ] = None,
-    topic_prefix: Annotated[
-        str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
-    ] = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
 ) -> None:
     """Show the events of a topic as they arrive; Ctrl-C ends it.
 

@@ -11,6 +11,7 @@ import typer
 from schemas.errors import SetupError
 from schemas.topics import DEFAULT_PARTITIONS, TopicContract, TopicNames, contracts
 from schemas.wire import SchemaId
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
 
 if TYPE_CHECKING:
     from schemas.registry import SchemaRegistry
@@ -48,13 +49,9 @@ def apply(
     fix: Annotated[
         bool, typer.Option("--fix", help="Set a cleanup policy that differs. Partitions are never changed.")
     ] = False,
-    bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka [SORTLINE_BOOTSTRAP].")] = None,
-    registry: Annotated[
-        str | None, typer.Option("--registry", help="Schema registry [SORTLINE_REGISTRY_URL].")
-    ] = None,
-    topic_prefix: Annotated[
-        str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
-    ] = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
 ) -> None:
     """Create the topics that are missing, check those there are, and register the schemas.
 

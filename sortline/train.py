@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import SetupError
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,15 +58,9 @@ def train(
     tracking_uri: Annotated[
         str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
     ] = None,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", help="With --from-topic: Kafka [SORTLINE_BOOTSTRAP].")
-    ] = None,
-    registry: Annotated[
-        str | None, typer.Option("--registry", help="With --from-topic: schema registry [SORTLINE_REGISTRY_URL].")
-    ] = None,
-    topic_prefix: Annotated[
-        str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
-    ] = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
 ) -> None:
     """Fit a model, evaluate it, and write its bundle.
 

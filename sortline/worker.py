@@ -7,20 +7,15 @@ from typing import Annotated
 import typer
 
 from schemas.errors import SetupError
+from sortline.options import BootstrapOption, ModelOption, RegistryOption, TopicPrefixOption
 
 
 def worker(
     *,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Bundle folder, or models:/name@alias [SORTLINE_MODEL].")
-    ] = None,
-    bootstrap: Annotated[str | None, typer.Option("--bootstrap", help="Kafka [SORTLINE_BOOTSTRAP].")] = None,
-    registry: Annotated[
-        str | None, typer.Option("--registry", help="Schema registry [SORTLINE_REGISTRY_URL].")
-    ] = None,
-    topic_prefix: Annotated[
-        str | None, typer.Option("--topic-prefix", help="Prefix of the topics [SORTLINE_TOPIC_PREFIX].")
-    ] = None,
+    model: ModelOption = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
     group_id: Annotated[str | None, typer.Option("--group-id", help="Consumer group [SORTLINE_GROUP_ID].")] = None,
     static_member: Annotated[
         str | None,
