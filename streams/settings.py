@@ -42,8 +42,8 @@ class WorkerSettings:
     """
 
     model: str
-    bootstrap: str = "127.0.0.1:19092"
-    registry_url: str = "http://127.0.0.1:18081/apis/ccompat/v7"
+    bootstrap: str = "127.0.0.1:9092"
+    registry_url: str = "http://127.0.0.1:8081/apis/ccompat/v7"
     topics: TopicNames = field(default_factory=TopicNames)
     group_id: str = "sortline"
     static_member: str | None = None
