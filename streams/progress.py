@@ -67,6 +67,9 @@ class ProgressWatch:
                         else f"with {standing.lag} records to do"
                     )
                 )
-            elif standing.answered_at is not None and now - standing.answered_at > self._patience:
-                problems.append(f"the broker has not answered for {name} in {now - standing.answered_at:.0f} s")
+                continue
+            # With work to do nothing is fetched while the buffers are full; then only the moving counts.
+            answered_at = standing.answered_at if standing.lag == 0 else None
+            if answered_at is not None and now - answered_at > self._patience:
+                problems.append(f"the broker has not answered for {name} in {now - answered_at:.0f} s")
         return problems

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,7 @@ def run_worker(settings: WorkerSettings) -> int:
 
 def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     """Load and warm the model, and wait for everything that the worker needs."""
+    require_free_port(settings.web_host, settings.web_port)
     classifier = load_model(settings.model, settings.tracking_uri)
     registry = ConfluentRegistry(settings.registry_url)
     ready = wait_until_ready(
@@ -91,6 +93,17 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     warm_up(processor, registry, settings.topics.created)
     log.info("model loaded", extra={"model_name": classifier.name, "model_version": classifier.version})
     return processor, ready
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise SetupError if the pages cannot be served there: after joining the group it would be too late."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise SetupError(
+            f"port {port} on {host} cannot be opened for /health and /ready ({error.strerror}): "
+            "choose another with the setting web_port, one for each worker of a machine"
+        ) from error
 
 
 def load_model(model: str, tracking_uri: str | None) -> Classifier:

@@ -108,13 +108,16 @@ def _check_values(stream: Topics, messages: list[Message]) -> None:
         assert (row["decision"] == "review") == (message.topic() == stream.names.review)
 
 
-def test_a_restart_resumes_from_the_commit(stream: Topics, new_worker: NewWorker) -> None:
+@pytest.mark.parametrize("static_member", [None, "sorter-1"])
+def test_a_restart_resumes_from_the_commit(
+    stream: Topics, new_worker: NewWorker, static_member: str | None
+) -> None:
     stream.produce_products(500)
-    first = new_worker().start()
+    first = new_worker(static_member=static_member).start()
     stream.outputs(500)
     assert first.stop() == 0
     stream.produce_products(300)
-    second = new_worker().start()
+    second = new_worker(static_member=static_member).start()
     messages = stream.outputs(800)
     assert second.stop() == 0
     assert len(messages) == 800
@@ -226,6 +229,19 @@ def test_an_output_too_large_for_its_topic_is_a_dead_letter_and_the_stream_goes_
     messages = stream.outputs(100)
     assert by_topic(messages)[stream.names.dead_letters] == 50
     assert repeats(messages) == []
+    assert worker.stop() == 0
+
+
+def test_the_largest_record_of_the_input_becomes_a_dead_letter_byte_for_byte(
+    stream: Topics, new_worker: NewWorker
+) -> None:
+    _set_config(stream.bootstrap, stream.names.dead_letters, "max.message.bytes", "2097152")
+    large = bytes(range(256)) * 4_090
+    stream.produce([(b"large", large), *stream.values(20)], **{"message.max.bytes": 2_000_000})
+    worker = new_worker().start()
+    messages = stream.outputs(21)
+    (letter,) = [one for one in messages if one.topic() == stream.names.dead_letters]
+    assert (letter.key(), letter.value()) == (b"large", large)
     assert worker.stop() == 0
 
 

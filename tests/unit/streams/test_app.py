@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from streams.metrics import Counters
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
 from streams.transport import Consumer, ConsumerThread, SliceSchema, Transport
-from streams.worker import EXIT_CLEAN, EXIT_CRASHED, EXIT_HALTED, EXIT_SETUP, _exit_code
+from streams.worker import EXIT_CLEAN, EXIT_CRASHED, EXIT_HALTED, EXIT_SETUP, _exit_code, require_free_port
 
 if TYPE_CHECKING:
     import faust
@@ -119,6 +120,14 @@ async def test_during_a_rebalance_a_worker_is_not_ready(app_for: Apps) -> None:
 )
 def test_the_exit_code_tells_a_supervisor_whether_to_start_again(error: Exception | None, code: int) -> None:
     assert _exit_code(error) == code
+
+
+def test_a_port_that_is_taken_is_a_matter_of_set_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SetupError, match=rf"port {port} on 127\.0\.0\.1 cannot be opened .* web_port"):
+            require_free_port("127.0.0.1", port)
+    require_free_port("127.0.0.1", port)
 
 
 def test_a_worker_that_hangs_while_stopping_leaves_at_the_deadline(repository: Path) -> None:

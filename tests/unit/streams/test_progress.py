@@ -70,6 +70,11 @@ def test_a_silent_broker_is_told_although_everything_seems_caught_up(watch: Prog
     ]
 
 
+def test_a_slow_worker_with_full_buffers_is_not_mistaken_for_a_silent_broker(watch: ProgressWatch) -> None:
+    watch.look({P: at(5, 99, answered_at=100)}, now=130)
+    assert watch.look({P: at(6, 99, answered_at=100)}, now=150) == []
+
+
 @pytest.mark.parametrize(("done", "end", "lag"), [(None, 7, 7), (3, 7, 4), (7, 7, 0), (8, 7, 0), (3, None, None)])
 def test_lag_is_what_is_still_to_be_finished(done: int | None, end: int | None, lag: int | None) -> None:
     assert at(done, end).lag == lag
