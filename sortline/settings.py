@@ -67,6 +67,21 @@ class SortlineSettings(BaseSettings):
     shutdown_seconds: float = Field(
         default=20.0, gt=0, le=600, description="How long a worker may take to finish on SIGTERM."
     )
+    dead_letter_dialect: Literal["connect", "streams", "spring"] = Field(
+        default="connect", description="Whose headers tell what is wrong with a dead letter."
+    )
+    dead_letters_in_a_row: int = Field(
+        default=1_000, ge=1, description="A worker stops beyond so many dead letters without a good record."
+    )
+    dead_letters_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="It also stops beyond this share of the last records; 1 never stops it.",
+    )
+    dead_letters_window: int = Field(
+        default=10_000, ge=10, le=1_000_000, description="How many records the share is of; a tenth must be seen."
+    )
     engine: Literal["auto", "docker", "jvm"] = Field(
         default="auto", description="What runs the local stack: containers, Java processes, or the first possible."
     )

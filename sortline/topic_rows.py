@@ -17,10 +17,7 @@ from schemas.registry import SchemaRegistry
 from schemas.topics import TopicContract
 from sortline.console import Column
 from sortline.topic_reader import TopicRecord
-
-#: Where Kafka Connect, and so our worker, says why a record was dead-lettered.
-REASON_HEADER: Final = "__connect.errors.exception.message"
-ORIGIN_HEADERS: Final = tuple(f"__connect.errors.{part}" for part in ("topic", "partition", "offset"))
+from streams.dialects import Failure, read_failure
 
 _COLUMNS_OF_SCHEMA: Final = {
     "product_created": PRODUCT,
@@ -67,6 +64,11 @@ class TopicRow:
         """The record key as text; bytes that are not UTF-8 become �."""
         return (self.record.key or b"").decode("utf-8", "replace")
 
+    @property
+    def came_from(self) -> str:
+        """Where a dead letter was read first, `topic/partition/offset`; `?` for what it does not tell."""
+        return _failure(self.record).place
+
     def header(self, name: str) -> str | None:
         """Return the last header of that name as text."""
         return header_text(self.record, name)
@@ -89,9 +91,7 @@ class RowDecoder:
         problems: dict[int, str] = {}
         if self._decoder is None:
             return [
-                TopicRow(
-                    record=record, value=None, problem=header_text(record, REASON_HEADER) or "no reason given"
-                )
+                TopicRow(record=record, value=None, problem=_failure(record).reason or "no reason given")
                 for record in records
             ]
         filled = [at for at, record in enumerate(records) if record.value is not None]
@@ -115,8 +115,7 @@ def header_text(record: TopicRecord, name: str) -> str | None:
 def cells(row: TopicRow, schema: str | None) -> tuple[str, ...]:
     """Return what the row's columns (`COLUMNS[schema]`) hold."""
     if schema is None:
-        origin = "/".join(row.header(name) or "?" for name in ORIGIN_HEADERS)
-        return (origin, row.key, row.problem or "")
+        return (row.came_from, row.key, row.problem or "")
     missing = ("",) * (len(COLUMNS[schema]) - 2)
     if row.problem is not None:
         return (row.key, f"unreadable: {row.problem}", *missing)
@@ -177,6 +176,11 @@ def price_text(product: Mapping[str, Any]) -> str:
         return ""
     digits = minor_unit_digits(currency or "")
     return f"{minor / 10**digits:,.{digits}f} {currency or ''}".rstrip()
+
+
+def _failure(record: TopicRecord) -> Failure:
+    found = read_failure(record.headers)
+    return Failure() if found is None else found[1]
 
 
 def _json_value(value: object) -> str:

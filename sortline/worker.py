@@ -21,6 +21,13 @@ def worker(
         str | None,
         typer.Option("--static-member", help="group.instance.id: keeps partitions [SORTLINE_STATIC_MEMBER]."),
     ] = None,
+    dead_letter_dialect: Annotated[
+        str | None,
+        typer.Option(
+            "--dead-letter-dialect",
+            help="connect, streams or spring: their headers [SORTLINE_DEAD_LETTER_DIALECT].",
+        ),
+    ] = None,
     web_port: Annotated[
         int | None, typer.Option("--web-port", help="Port of /health and /ready [SORTLINE_WEB_PORT].")
     ] = None,
@@ -49,6 +56,7 @@ def worker(
         topic_prefix=topic_prefix,
         group_id=group_id,
         static_member=static_member,
+        dead_letter_dialect=dead_letter_dialect,
         web_port=web_port,
     )
     if settings.model is None:
@@ -76,6 +84,10 @@ def worker(
             commit_interval_seconds=settings.commit_interval_seconds,
             shutdown_seconds=settings.shutdown_seconds,
             session_timeout_seconds=settings.session_timeout_seconds,
+            dead_letter_dialect=settings.dead_letter_dialect,
+            dead_letters_in_a_row=settings.dead_letters_in_a_row,
+            dead_letters_share=settings.dead_letters_share,
+            dead_letters_window=settings.dead_letters_window,
         )
     )
     if code:

@@ -13,7 +13,7 @@ import faust
 from faust.types import TP
 from mode import CrashingSupervisor
 
-from streams.dead_letters import Breaker
+from streams.breaker import Breaker
 from streams.delivery import AtLeastOnce, Delivery, ProducerOptions
 from streams.health import Health, serve_health
 from streams.metrics import Counters
@@ -53,7 +53,12 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
             processor=processor,
             delivery=delivery,
             topics=settings.topics,
-            breaker=Breaker(settings.dead_letters_in_a_row),
+            breaker=Breaker(
+                most_in_a_row=settings.dead_letters_in_a_row,
+                most_share=settings.dead_letters_share,
+                window=settings.dead_letters_window,
+                minimum=settings.dead_letters_window // 10,
+            ),
             counters=counters,
             executor=executor,
             group_rows=settings.slice_rows,

@@ -1,21 +1,18 @@
 """Dead letters: records that can never be categorized, kept byte for byte together with the reason.
 
-A dead letter has the key, value, headers and timestamp of the original. After its own headers come Kafka
-Connect's `__connect.errors.*`, the form that tools for dead letters know. A record that already carries such
-headers, because somebody sent a dead letter through the input again, keeps them: the *last* header of a name is
-about the last failure, and those before tell the history.
+A dead letter has the key, value, headers and timestamp of the original. After its own headers come those that say
+what is wrong, in the dialect that is set (`dialects`). A record that already carries such headers, because
+somebody sent a dead letter through the input again, keeps them: the *last* header of a name is about the last
+failure, and those before tell the history.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final
 
-from schemas.errors import StreamHaltedError
-from streams.records import Header, Output, Record
-
-PREFIX: Final = "__connect.errors."
+from streams.dialects import DEFAULT_DIALECT, Dialect, Failure, error_headers
+from streams.records import Output, Record
 
 #: The step of the work that failed, in the words that Kafka Connect has for it where it has one.
 STAGE_DECODE: Final = "VALUE_CONVERTER"
@@ -30,12 +27,10 @@ _MOST_BYTES: Final = 8_192
 class DeadLetterOffice:
     """Makes dead letters in the name of one consumer group."""
 
-    def __init__(self, *, group_id: str, task_id: str = "0") -> None:
-        self._who: tuple[Header, ...] = (
-            (PREFIX + "connector.name", group_id.encode()),
-            (PREFIX + "task.id", task_id.encode()),
-            (PREFIX + "class.name", b"streams.slices.SliceProcessor"),
-        )
+    def __init__(self, *, group_id: str, task_id: str = "0", dialect: Dialect = DEFAULT_DIALECT) -> None:
+        self._group_id = group_id
+        self._task_id = task_id
+        self._dialect = dialect
 
     def write(self, record: Record, *, stage: str, reason: str, error: BaseException | None = None) -> Output:
         """Return the dead letter of a record.
@@ -46,52 +41,32 @@ class DeadLetterOffice:
             reason: what is wrong, in words its producer can act on.
             error: the exception behind it, if there was one: its class and stack trace are noted too.
         """
-        name = type(error).__name__ if error is not None else "InvalidRecordError"
-        headers: list[Header] = [
-            *record.headers,
-            (PREFIX + "topic", record.topic.encode()),
-            (PREFIX + "partition", b"%d" % record.partition),
-            (PREFIX + "offset", b"%d" % record.offset),
-            *self._who,
-            (PREFIX + "stage", stage.encode()),
-            (PREFIX + "exception.class.name", name.encode()),
-            (PREFIX + "exception.message", _cut(reason)),
-        ]
-        if error is not None and error.__traceback__ is not None:
-            lines = "".join(traceback.format_exception(error))
-            headers.append((PREFIX + "exception.stacktrace", _cut(lines)))
+        has_trace = error is not None and error.__traceback__ is not None
+        failure = Failure(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=_cut(reason),
+            stage=stage,
+            error=type(error).__name__ if error is not None else "InvalidRecordError",
+            cause=None if error is None else type(_root(error)).__name__,
+            trace=_cut("".join(traceback.format_exception(error))) if has_trace else None,
+            group_id=self._group_id,
+            task_id=self._task_id,
+            step="streams.slices.SliceProcessor",
+            timestamp_ms=record.timestamp,
+            timestamp_type=record.timestamp_type,
+        )
+        headers = [*record.headers, *error_headers(self._dialect, failure)]
         return Output(record, record.key, record.value, headers, record.timestamp)
 
 
-class Breaker:
-    """Stops the stream when so many records in a row are dead letters that their producers, or we, are broken."""
-
-    def __init__(self, most_in_a_row: int) -> None:
-        self._most = most_in_a_row
-        self._in_a_row = 0
-
-    def note(self, n_records: int, dead: Sequence[int]) -> None:
-        """Count a group of records, of which those at the positions `dead`, ascending, are dead letters.
-
-        A good record ends the row. Raises StreamHaltedError when the row is too long: the group is then not to be
-        written or acknowledged.
-        """
-        row, expected = self._in_a_row, 0
-        for position in dead:
-            row = row + 1 if position == expected else 1
-            expected = position + 1
-            if row > self._most:
-                self._halt(row)
-        if n_records:
-            self._in_a_row = row if dead and expected == n_records else 0
-
-    def _halt(self, row: int) -> NoReturn:
-        raise StreamHaltedError(
-            f"{row} records in a row were dead letters, and {self._most} are allowed: look at their "
-            "__connect.errors headers, repair the producer or the model, and start again"
-        )
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
-def _cut(text: str) -> bytes:
+def _cut(text: str) -> str:
     raw = text.encode("utf-8", "replace")
-    return raw if len(raw) <= _MOST_BYTES else raw[:_MOST_BYTES].decode("utf-8", "ignore").encode()
+    return (raw if len(raw) <= _MOST_BYTES else raw[:_MOST_BYTES]).decode("utf-8", "ignore")

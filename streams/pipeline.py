@@ -20,8 +20,10 @@ from aiokafka.errors import InvalidTimestampError
 from schemas.errors import DependencyUnavailableError, StreamHaltedError
 from schemas.topics import TopicNames
 from streams import metrics
-from streams.dead_letters import STAGE_WRITE, Breaker, DeadLetterOffice
+from streams.breaker import Breaker
+from streams.dead_letters import STAGE_WRITE, DeadLetterOffice
 from streams.delivery import Delivery, Refusal
+from streams.dialects import read_failure
 from streams.metrics import Counters
 from streams.records import Output, Record
 from streams.slices import SliceOutputs
@@ -193,7 +195,7 @@ class Pipeline:
         while True:
             scored = await self._scored.get()
             outputs = scored.outputs
-            self._breaker.note(outputs.n_records, outputs.dead_positions)
+            self._breaker.note(outputs.n_records, outputs.dead_positions, outputs.dead_letters)
             sources = frozenset((event.message.topic, event.message.partition) for event in scored.events)
             started = time.perf_counter()
             await self._delivery.begin(sources)
@@ -254,13 +256,13 @@ class Pipeline:
 
 def _log_dead_letters(letters: Sequence[Output]) -> None:
     first = letters[0]
-    reasons = dict(first.headers)
+    found = read_failure(first.headers)
     log.warning(
         "records dead-lettered",
         extra={
             "n_records": len(letters),
             "first": _place(first.record),
-            "reason": (reasons.get("__connect.errors.exception.message") or b"").decode("utf-8", "replace")[:500],
+            "reason": ((found[1].reason if found is not None else None) or "")[:500],
         },
     )
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from schemas.topics import TopicNames
 from streams.delivery import Compression
+from streams.dialects import DEFAULT_DIALECT, Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,12 @@ class WorkerSettings:
         max_fetch_bytes: most bytes of one partition in one fetch; a larger record still comes, alone.
         max_batch_bytes: most bytes of one batch of outputs; lowered to what the topics take.
         compression: of the outputs; lz4 and zstd need their library.
+        dead_letter_dialect: whose headers tell what is wrong with a dead letter: those of Kafka Connect, Kafka
+            Streams or Spring Kafka.
         dead_letters_in_a_row: the stream stops beyond so many.
+        dead_letters_share: the stream stops if more than this share of the last `dead_letters_window` records are
+            dead letters; 1 is never exceeded.
+        dead_letters_window: how many records the share is of; a tenth of them must have been seen.
         stuck_after_seconds: a partition with work to do and no progress for so long makes the worker not ready.
         log_format: `text`, key=value for people, or `json`, an object a line.
         log_level: of our own lines; libraries are heard from warning on.
@@ -60,7 +66,10 @@ class WorkerSettings:
     max_fetch_bytes: int = 4 << 20
     max_batch_bytes: int = 900_000
     compression: Compression | None = None
-    dead_letters_in_a_row: int = 10_000
+    dead_letter_dialect: Dialect = DEFAULT_DIALECT
+    dead_letters_in_a_row: int = 1_000
+    dead_letters_share: float = 0.5
+    dead_letters_window: int = 10_000
     stuck_after_seconds: float = 30.0
     log_format: Literal["text", "json"] = "text"
     log_level: str = "INFO"

@@ -20,6 +20,7 @@ from schemas.columns import PRODUCT_CATEGORIZED
 from schemas.errors import DependencyUnavailableError, SetupError
 from schemas.validation import check_products
 from streams.dead_letters import STAGE_CLASSIFY, STAGE_DECODE, STAGE_VALIDATE, DeadLetterOffice
+from streams.dialects import DEFAULT_DIALECT, Dialect
 from streams.records import Output, Record
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class SliceProcessor:
         review_encoder: the same for the review topic, where the registry may know the schema by another id.
         group_id: of the consumer group: the outputs' `ce_source` is `/sortline/<group_id>`.
         now_ms: the clock, in milliseconds since 1970.
+        dialect: of the dead letters' headers.
     """
 
     def __init__(
@@ -103,13 +105,14 @@ class SliceProcessor:
         review_encoder: Encoder | None = None,
         group_id: str,
         now_ms: Callable[[], int],
+        dialect: Dialect = DEFAULT_DIALECT,
     ) -> None:
         self._decoder = decoder
         self._classifier = classifier
         self._encoder = encoder
         self._review_encoder = review_encoder or encoder
         self._source = f"/sortline/{group_id}"
-        self._dead_letters = DeadLetterOffice(group_id=group_id)
+        self._dead_letters = DeadLetterOffice(group_id=group_id, dialect=dialect)
         self._now_ms = now_ms
 
     @property

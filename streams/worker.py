@@ -88,6 +88,7 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
         review_encoder=None if is_same else Encoder(schema, ready.review_id),
         group_id=settings.group_id,
         now_ms=now_ms,
+        dialect=settings.dead_letter_dialect,
     )
     # The first slice must not wait for code to be compiled while the group waits for a heartbeat.
     warm_up(processor, registry, settings.topics.created)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.topics import TopicNames
-from sortline.topic_rows import ORIGIN_HEADERS, TopicRow
+from sortline.topic_rows import TopicRow
 
 #: Output records carry the place of their input: `<topic>/<partition>/<offset>`.
 EVENT_ID_HEADER = "ce_id"
@@ -57,7 +57,7 @@ class Outcomes:
 
     def _place(self, row: TopicRow) -> str:
         if row.record.topic == self.names.dead_letters:
-            return "/".join(row.header(name) or "?" for name in ORIGIN_HEADERS)
+            return row.came_from
         return row.header(EVENT_ID_HEADER) or f"{row.record.topic}/{row.record.partition}/{row.record.offset}?"
 
 

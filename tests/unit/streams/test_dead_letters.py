@@ -1,4 +1,4 @@
-"""What a dead letter keeps, and when the stream stops."""
+"""What a dead letter keeps."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from schemas.errors import StreamHaltedError
-from streams.dead_letters import STAGE_DECODE, Breaker, DeadLetterOffice
+from streams.dead_letters import STAGE_DECODE, DeadLetterOffice
+from streams.dialects import Dialect
 
 if TYPE_CHECKING:
     from tests.unit.streams.conftest import Workbench
@@ -74,31 +74,15 @@ def test_a_reason_with_lone_surrogates_can_be_written(workbench: Workbench) -> N
     assert dict(letter.headers)["__connect.errors.exception.message"] == b"bad ?"
 
 
-def test_the_breaker_stops_a_row_of_dead_letters_that_is_too_long() -> None:
-    breaker = Breaker(most_in_a_row=10)
-    breaker.note(8, [2, 3, 4, 5, 6, 7])
-    breaker.note(4, [0, 1, 2, 3])
-    with pytest.raises(StreamHaltedError, match=r"11 records in a row .* 10 are allowed"):
-        breaker.note(2, [0])
-
-
-def test_one_good_record_ends_the_row_wherever_it_stands() -> None:
-    breaker = Breaker(most_in_a_row=10)
-    for _ in range(100):
-        breaker.note(10, [1, 2, 3, 4, 5, 6, 7, 8, 9])
-        breaker.note(2, [0])
-        breaker.note(11, [0, 1, 2, 3, 4, 6, 7, 8, 9, 10])
-
-
-def test_a_row_inside_a_group_that_ends_well_is_noticed() -> None:
-    breaker = Breaker(most_in_a_row=3)
-    with pytest.raises(StreamHaltedError):
-        breaker.note(100, [10, 11, 12, 13])
-
-
-def test_an_empty_group_changes_nothing() -> None:
-    breaker = Breaker(most_in_a_row=3)
-    breaker.note(3, [0, 1, 2])
-    breaker.note(0, [])
-    with pytest.raises(StreamHaltedError):
-        breaker.note(1, [0])
+@pytest.mark.parametrize("dialect", ["connect", "streams", "spring"])
+def test_whatever_the_dialect_the_original_comes_first_byte_for_byte(
+    workbench: Workbench, dialect: Dialect
+) -> None:
+    headers = (("a", b"\xff\x00"), ("__connect.errors.topic", b"elsewhere"), ("kafka_dlt-exception-fqcn", None))
+    record = workbench.record(b"\xfe", None, headers)
+    letter = DeadLetterOffice(group_id="sorters", dialect=dialect).write(
+        record, stage=STAGE_DECODE, reason="broken", error=ValueError("x")
+    )
+    assert tuple(letter.headers[:3]) == headers
+    assert len(letter.headers) > 3
+    assert (letter.key, letter.value, letter.timestamp_ms) == (b"\xfe", None, record.timestamp)

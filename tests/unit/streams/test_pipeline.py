@@ -14,7 +14,8 @@ from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
 from schemas.errors import DependencyUnavailableError, StreamHaltedError
 from schemas.topics import TopicNames
 from streams import metrics
-from streams.dead_letters import Breaker, DeadLetterOffice
+from streams.breaker import Breaker
+from streams.dead_letters import DeadLetterOffice
 from streams.delivery import Refusal
 from streams.metrics import Counters
 from streams.offsets import Partition
@@ -129,7 +130,7 @@ class Rig:
                 processor=self,
                 delivery=self,
                 topics=TOPICS,
-                breaker=Breaker(self.most_in_a_row),
+                breaker=Breaker(most_in_a_row=self.most_in_a_row),
                 counters=self.counters,
                 executor=executor,
                 group_rows=100,
@@ -235,7 +236,9 @@ async def test_too_many_dead_letters_in_a_row_halt_the_stream_before_the_last_sl
     first = rig.slice(workbench.products(["lamp"] * 150))
     good = rig.slice([workbench.product("a", "lamp")])
     bad = rig.slice([workbench.record(b"x", b"broken") for _ in range(200)])
-    with pytest.raises(StreamHaltedError, match="6 records in a row"):
+    with pytest.raises(
+        StreamHaltedError, match=r"6 records in a row .* 5 are allowed; the last was products\.created/0/156: "
+    ):
         await rig.run(first, good, bad, then=lambda: False)
     assert TOPICS.dead_letters not in rig.sent
     assert [one for one in rig.journal if "ack" in one] == ["ack 0/149"]
