@@ -36,13 +36,15 @@ class TopicContract:
     """What must hold of one topic.
 
     `schema` is the stem of a file in `schemas/avro`, or None where values are kept byte for byte. The subject is
-    `<topic>-value` (TopicNameStrategy).
+    `<topic>-value` (TopicNameStrategy). `max_message_bytes` is given to a topic when it is created; None leaves it
+    to the broker.
     """
 
     topic: str
     cleanup_policy: Literal["delete", "compact", "compact,delete"]
     schema: str | None
     compatibility: Compatibility | None = None
+    max_message_bytes: int | None = None
 
     @property
     def subject(self) -> str:
@@ -81,7 +83,13 @@ def contracts(names: TopicNames) -> tuple[TopicContract, ...]:
             schema="product_categorized",
             compatibility="FULL_TRANSITIVE",
         ),
-        TopicContract(topic=names.dead_letters, cleanup_policy="delete", schema=None),
+        TopicContract(
+            topic=names.dead_letters,
+            cleanup_policy="delete",
+            schema=None,
+            # The largest record that the input takes by default (1 MiB) and what is said of it in headers.
+            max_message_bytes=2 << 20,
+        ),
     )
 
 

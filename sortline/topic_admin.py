@@ -65,7 +65,7 @@ class TopicAdmin:
                 num_partitions=partitions,
                 replication_factor=replication,
                 # Retention is left to the broker: how long a shop keeps its events is not for this program to say.
-                config={"cleanup.policy": contract.cleanup_policy},
+                config=_config(contract),
             )
             for contract in contracts
         ]
@@ -107,6 +107,13 @@ class TopicAdmin:
             if time.monotonic() > deadline:
                 raise DependencyUnavailableError(f"topic {topics[0]} was created but has no leader yet: try again")
             time.sleep(0.05)
+
+
+def _config(contract: TopicContract) -> dict[str, str]:
+    config = {"cleanup.policy": contract.cleanup_policy}
+    if contract.max_message_bytes is not None:
+        config["max.message.bytes"] = str(contract.max_message_bytes)
+    return config
 
 
 def _cause(error: KafkaException) -> KafkaError:

@@ -45,11 +45,14 @@ def test_every_topic_gets_its_partitions_policy_and_schema(bootstrap: str, regis
         configs = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, contract.topic)])
         (described,) = configs.values()
         policy = described.result()["cleanup.policy"].value
+        if contract.max_message_bytes is not None:
+            assert described.result()["max.message.bytes"].value == str(contract.max_message_bytes)
         assert set(str(policy).split(",")) == set(contract.cleanup_policy.split(","))
         assert len(known[contract.topic].partitions) == 2
         assert reports[contract.topic].action == "created"
         assert reports[contract.topic].schema_id == registry.latest(contract.subject)
     assert reports[names.dead_letters].schema_id is None
+    assert contracts(names)[-1].max_message_bytes is not None, "a dead letter is larger than its original"
     assert reports[names.created].schema_id is not None
 
 
