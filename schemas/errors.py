@@ -4,6 +4,7 @@
     ├── InvalidRecordError            this record goes to the dead-letter topic; the stream goes on
     ├── DependencyUnavailableError    nothing is committed; back off and try again
     ├── StreamHaltedError             the worker stops; nothing more is committed
+    ├── TransactionLostError          the worker stops, exit 5: nothing of it is visible, start again
     └── SetupError                    refuse to start, exit 2: the sentence names the setting and what to do
         ├── InputFileError            a file that a person gave is wrong: names column and row
         └── BundleError               a model bundle is damaged, or this code cannot reproduce its features
@@ -44,6 +45,12 @@ class DependencyUnavailableError(SortlineError):
 
 class StreamHaltedError(SortlineError):
     """The stream must stop, with everything not yet delivered left uncommitted."""
+
+
+class TransactionLostError(SortlineError):
+    """Another worker owns the partition by now, or the transaction cannot be committed: stop, and start again."""
+
+    exit_code = 5
 
 
 class SetupError(SortlineError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,13 +28,18 @@ def worker(
             help="connect, streams or spring: their headers [SORTLINE_DEAD_LETTER_DIALECT].",
         ),
     ] = None,
+    delivery: Annotated[
+        Literal["at-least-once", "exactly-once"] | None,
+        typer.Option("--delivery", help="What a crash costs: repeated outputs, or nothing [SORTLINE_DELIVERY]."),
+    ] = None,
     web_port: Annotated[
         int | None, typer.Option("--web-port", help="Port of /health and /ready [SORTLINE_WEB_PORT].")
     ] = None,
 ) -> None:
     """Categorize products.created until SIGTERM or Ctrl-C.
 
-    At least once: an event is committed only after its result was delivered.
+    Nothing is lost: an event is committed only after its result was delivered.
+    With exactly-once nothing is repeated either, for read_committed readers.
     Start as many workers as there are partitions, at most; each has its share.
     /ready says whether partitions are assigned and moving. What cannot be read
     goes to products.created.dlq with the reason; a flood of it stops the
@@ -57,6 +62,7 @@ def worker(
         group_id=group_id,
         static_member=static_member,
         dead_letter_dialect=dead_letter_dialect,
+        delivery=delivery,
         web_port=web_port,
     )
     if settings.model is None:
@@ -79,6 +85,7 @@ def worker(
             group_id=settings.group_id,
             static_member=settings.static_member,
             tracking_uri=settings.tracking_uri,
+            delivery=settings.delivery,
             web_host=settings.web_host,
             web_port=settings.web_port,
             commit_interval_seconds=settings.commit_interval_seconds,

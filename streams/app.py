@@ -14,12 +14,13 @@ from faust.types import TP
 from mode import CrashingSupervisor
 
 from streams.breaker import Breaker
-from streams.delivery import AtLeastOnce, Delivery, ProducerOptions
+from streams.delivery import AtLeastOnce, ProducerOptions
 from streams.health import Health, serve_health
 from streams.metrics import Counters
 from streams.pipeline import Pipeline, Processor
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
+from streams.transactions import ExactlyOnce
 from streams.transport import SCHEME, Consumer, SliceSchema, Transport, TransportOptions, register_scheme
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 #: A worker that waits for the registry fetches nothing meanwhile; that is no reason to give its partitions away.
 #: Whether it gets on is what /ready is for.
 _LONGEST_POLL_INTERVAL_SECONDS: Final = 86_400.0
+#: A broker that is away for longer than this costs the worker a restart. Readers of outputs wait so long for the
+#: transaction of a dead worker only if nobody takes its partitions: whoever does aborts it at once.
+_TRANSACTION_TIMEOUT_SECONDS: Final = 60.0
 
 
 def build_app(settings: WorkerSettings, processor: Processor, *, counters: Counters | None = None) -> faust.App:
@@ -115,19 +119,24 @@ def _new_app(settings: WorkerSettings) -> faust.App:
     )
 
 
-def _new_delivery(settings: WorkerSettings) -> AtLeastOnce:
-    return AtLeastOnce(
-        ProducerOptions(
-            bootstrap=settings.bootstrap,
-            input_topic=settings.topics.created,
-            client_id=f"sortline-{settings.group_id}",
-            max_batch_bytes=settings.max_batch_bytes,
-            compression=settings.compression,
-        )
+def _new_delivery(settings: WorkerSettings) -> AtLeastOnce | ExactlyOnce:
+    options = ProducerOptions(
+        bootstrap=settings.bootstrap,
+        input_topic=settings.topics.created,
+        client_id=f"sortline-{settings.group_id}",
+        max_batch_bytes=settings.max_batch_bytes,
+        compression=settings.compression,
+    )
+    if settings.delivery == "at-least-once":
+        return AtLeastOnce(options)
+    return ExactlyOnce(
+        options,
+        group_id=settings.group_id,
+        transaction_timeout_seconds=max(_TRANSACTION_TIMEOUT_SECONDS, 3 * settings.commit_interval_seconds),
     )
 
 
-def _transport_options(settings: WorkerSettings, delivery: Delivery) -> TransportOptions:
+def _transport_options(settings: WorkerSettings, delivery: AtLeastOnce | ExactlyOnce) -> TransportOptions:
     async def on_assignment(assigned: frozenset[TP]) -> None:
         await delivery.assigned(frozenset((tp.topic, tp.partition) for tp in assigned))
 
@@ -136,6 +145,7 @@ def _transport_options(settings: WorkerSettings, delivery: Delivery) -> Transpor
         slices_in_flight=settings.slices_in_flight,
         fetch_wait_seconds=settings.fetch_wait_seconds,
         on_assignment=on_assignment,
+        commit=delivery.commit if isinstance(delivery, ExactlyOnce) else None,
     )
 
 

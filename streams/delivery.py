@@ -1,8 +1,9 @@
 """Writes outputs to Kafka, and says when they are safe.
 
-`Delivery` is the port; `AtLeastOnce` is what there is now. Its records are safe when `send` returns: every in-sync
-replica has them (acks=all), in the order given for each partition, and without repeats by the producer's own
-retries (it is idempotent). A crash between that and the commit of the input repeats outputs, and never loses one.
+`Delivery` is the port. `AtLeastOnce` is here, `ExactlyOnce` in `streams.transactions`. With both, records are safe
+when `send` returns: every in-sync replica has them (acks=all), in the order given for each partition, and without
+repeats by the producer's own retries (it is idempotent). With at-least-once a crash between that and the commit of
+the input repeats outputs, and never loses one.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from streams.offsets import Partition
 from streams.records import Output
 
 Compression: TypeAlias = Literal["gzip", "snappy", "lz4", "zstd"]
+DeliveryMode: TypeAlias = Literal["at-least-once", "exactly-once"]
 
 #: What a broker says of a record that it will never take, however often it is sent.
-_REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
+REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,9 @@ class Delivery(Protocol):
     """How the outputs of slices reach Kafka.
 
     For every group of slices: `begin` with the partitions they come from, `send` as often as needed, then the
-    slices are acknowledged, then `end`. Between `begin` and `end` nobody else sends for one of these partitions,
-    so a transactional implementation can hold exactly the outputs of the offsets that it commits.
+    slices are acknowledged, then `end`; or `spoil` if anything went wrong on the way. Between `begin` and `end`
+    nobody else sends for one of these partitions, so a transactional implementation can hold exactly the outputs
+    of the offsets that it commits.
     """
 
     async def assigned(self, partitions: frozenset[Partition]) -> None:
@@ -62,7 +65,13 @@ class Delivery(Protocol):
         """
 
     async def end(self, sources: frozenset[Partition]) -> None:
-        """Note that the slices were acknowledged."""
+        """Note that the slices were acknowledged, or that nothing was sent."""
+
+    def spoil(self, sources: frozenset[Partition]) -> None:
+        """Note, instead of `end`, that not everything was sent or acknowledged: the process ends.
+
+        What was sent since `begin` must not become visible with a later commit, if that is in our power.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +94,33 @@ class ProducerOptions:
     max_batch_bytes: int = 900_000
     compression: Compression | None = None
     request_timeout_seconds: float = 30.0
+
+
+def new_producer(options: ProducerOptions, **more: Any) -> AIOKafkaProducer:
+    """Return an idempotent producer, not started; `more` goes to its constructor."""
+    return AIOKafkaProducer(
+        bootstrap_servers=options.bootstrap,
+        client_id=options.client_id,
+        acks="all",
+        enable_idempotence=True,
+        compression_type=options.compression,
+        linger_ms=0,
+        max_batch_size=options.max_batch_bytes,
+        request_timeout_ms=int(options.request_timeout_seconds * 1000),
+        **more,
+    )
+
+
+def fill_batch(producer: Any, rows: Sequence[Output], start: int) -> tuple[Any, int]:
+    """Return a closed batch of as many rows from `start` on as it takes, and where the next one starts."""
+    batch = producer.create_batch()
+    add, end = batch.append, start
+    for row in rows if start == 0 else rows[start:]:
+        if add(timestamp=row.timestamp_ms, key=row.key, value=row.value, headers=row.headers) is None:
+            break
+        end += 1
+    batch.close()
+    return batch, end
 
 
 class AtLeastOnce(Service):
@@ -124,6 +160,9 @@ class AtLeastOnce(Service):
     async def end(self, sources: frozenset[Partition]) -> None:
         """Do nothing: there is no transaction to hold."""
 
+    def spoil(self, sources: frozenset[Partition]) -> None:
+        """Do nothing: what was sent is visible, and will be repeated."""
+
     async def send(self, topic: str, outputs: Sequence[Output]) -> Sequence[Refusal]:
         """Write the outputs; see Delivery."""
         if not outputs:
@@ -153,21 +192,10 @@ class AtLeastOnce(Service):
         start = 0
         while start < len(rows):
             producer = self._running()
-            batch = producer.create_batch()
-            end = start
-            for output in rows[start:]:
-                if (
-                    batch.append(
-                        timestamp=output.timestamp_ms, key=output.key, value=output.value, headers=output.headers
-                    )
-                    is None
-                ):
-                    break
-                end += 1
-            batch.close()
+            batch, end = fill_batch(producer, rows, start)
             try:
                 await (await producer.send_batch(batch, topic, partition=partition))
-            except _REFUSALS as error:
+            except REFUSALS as error:
                 refusals += await self._without_refused(topic, partition, rows[start:end], error, producer)
             start = end
         return refusals
@@ -198,17 +226,7 @@ class AtLeastOnce(Service):
             stopping.add_done_callback(self._retired.discard)
 
     async def _new_producer(self) -> AIOKafkaProducer:
-        options = self._options
-        producer = AIOKafkaProducer(
-            bootstrap_servers=options.bootstrap,
-            client_id=options.client_id,
-            acks="all",
-            enable_idempotence=True,
-            compression_type=options.compression,
-            linger_ms=0,
-            max_batch_size=options.max_batch_bytes,
-            request_timeout_ms=int(options.request_timeout_seconds * 1000),
-        )
+        producer = new_producer(self._options)
         await producer.start()
         return producer
 

@@ -104,6 +104,15 @@ class OffsetLedger:
         """
         return self._resume.get(partition)
 
+    def holds(self, partition: Partition, last: int, generation: int) -> bool:
+        """Return whether the slice ending at `last` was handed out in this generation and is not acknowledged."""
+        slices = self._slices.get(partition, ()) if generation == self._generation else ()
+        return any(one.last == last and not one.is_acked for one in slices)
+
+    def is_gapless(self, partition: Partition) -> bool:
+        """Return whether what was acknowledged is exactly what `committable` covers: nothing behind a gap."""
+        return not any(one.is_acked for one in self._slices.get(partition, ()))
+
     def partitions(self) -> Collection[Partition]:
         """Return the partitions that have something to commit."""
         return self._resume.keys()

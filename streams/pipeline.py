@@ -51,6 +51,9 @@ class Source(Protocol):
     def is_current(self, message: Any) -> bool:
         """Return whether the slice's partition is still ours and the worker goes on."""
 
+    def is_held(self, message: Any) -> bool:
+        """Return whether acknowledging the slice would count: its partition was not taken away since."""
+
     def abandon(self, message: Any) -> None:
         """Give the slice back unprocessed."""
 
@@ -199,9 +202,19 @@ class Pipeline:
             sources = frozenset((event.message.topic, event.message.partition) for event in scored.events)
             started = time.perf_counter()
             await self._delivery.begin(sources)
-            n_refused = await self._send(outputs)
-            for event in scored.events:
-                event.ack()
+            # Others may have the partitions by now, or we have them anew: then the slices are read again.
+            if not all(self._source.is_held(event.message) for event in scored.events):
+                await self._delivery.end(sources)
+                for event in scored.events:
+                    self._source.abandon(event.message)
+                continue
+            try:
+                n_refused = await self._send(outputs)
+                for event in scored.events:
+                    event.ack()
+            except BaseException:
+                self._delivery.spoil(sources)
+                raise
             await self._delivery.end(sources)
             self._counters.add(metrics.DELIVERY_SECONDS, time.perf_counter() - started)
             self._count(scored, n_refused)

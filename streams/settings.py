@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from schemas.topics import TopicNames
-from streams.delivery import Compression
+from streams.delivery import Compression, DeliveryMode
 from streams.dialects import DEFAULT_DIALECT, Dialect
 
 
@@ -22,6 +22,7 @@ class WorkerSettings:
         group_id: consumer group; also the `connector.name` of dead letters and part of the outputs' `ce_source`.
         static_member: `group.instance.id`: a worker that comes back in time keeps its partitions.
         tracking_uri: MLflow's store, for a model from there.
+        delivery: `exactly-once` writes outputs and commits in transactions; `at-least-once` repeats after a crash.
         web_host: where /health, /ready and /metrics are served.
         web_port: of the same.
         commit_interval_seconds: how often the acknowledged prefix is committed; after a crash at most so much is
@@ -54,6 +55,7 @@ class WorkerSettings:
     group_id: str = "sortline"
     static_member: str | None = None
     tracking_uri: str | None = None
+    delivery: DeliveryMode = "at-least-once"
     web_host: str = "127.0.0.1"
     web_port: int = 6066
     commit_interval_seconds: float = 0.5

@@ -26,7 +26,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import aiokafka
 import faust
@@ -37,8 +37,13 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message, ack_lock
 from mode.utils.futures import notify
 
-from streams.offsets import OffsetLedger
+from schemas.errors import TransactionLostError
+from streams.offsets import OffsetLedger, Partition
 from streams.records import Record
+
+CommitSlices: TypeAlias = Callable[
+    [frozenset[Partition], Callable[[Partition], int | None]], Awaitable[Mapping[Partition, int]]
+]
 
 SCHEME: Final = "kafkabatch"
 
@@ -55,6 +60,10 @@ class TransportOptions:
         reads_committed: whether records of open and aborted transactions stay hidden.
         on_assignment: awaited with all assigned partitions before their committed offsets are read. A
             transactional delivery fences the partitions' previous owners here.
+        commit: awaited instead of Kafka's plain commit for partitions that come in slices, with them and a
+            function that returns the offset to commit, or None if there is nothing to do; to be asked when the
+            partition's outputs are complete. Returns what was committed. Raises TransactionLostError if it cannot
+            commit: that ends the app.
     """
 
     slice_rows: int = 2_000
@@ -63,6 +72,7 @@ class TransportOptions:
     poll_seconds: float = 0.05
     reads_committed: bool = True
     on_assignment: Callable[[frozenset[TP]], Awaitable[None]] | None = None
+    commit: CommitSlices | None = None
 
 
 class SliceSchema(faust.Schema[Any, Any]):
@@ -240,6 +250,10 @@ class Consumer(driver.Consumer):
             and message.generation_id == self.app.consumer_generation_id
         )
 
+    def is_held(self, message: Message) -> bool:
+        """Return whether acknowledging the slice would count: its partition was not taken away since."""
+        return self.ledger.holds(message.tp, message.offset, cast(int, message.generation_id))
+
     def _release(self, message: Message) -> None:
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
@@ -256,6 +270,41 @@ class Consumer(driver.Consumer):
         if tp.topic in self._sliced_topics:
             return self.ledger.committable(tp)
         return super()._new_offset(tp)
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
+        commit_slices = self.transport.options.commit
+        if commit_slices is None:
+            return await super()._commit_tps(tps, start_new_transaction)
+        tps = set(tps)
+        sliced = {tp for tp in tps if tp.topic in self._sliced_topics}
+        try:
+            committed = await commit_slices(frozenset(sliced), self._complete_offset)
+        except TransactionLostError as error:
+            await self.crash(error)
+            return False
+        offsets = {TP(*partition): offset for partition, offset in committed.items()}
+        self._committed_offset.update(offsets)
+        self.app.monitor.on_tp_commit(offsets)
+        plain = tps - sliced
+        return bool(offsets) | (bool(plain) and await super()._commit_tps(plain, start_new_transaction))
+
+    def _complete_offset(self, partition: Partition) -> int | None:
+        """Return the offset to commit if everything acknowledged lies before it, and it is news."""
+        tp = TP(*partition)
+        offset = self.ledger.committable(tp)
+        if offset is None or not self.ledger.is_gapless(tp) or not self._should_commit(tp, offset):
+            return None
+        return offset
+
+    async def commit_and_end_transactions(self) -> None:
+        """Commit all that is acknowledged by now.
+
+        Faust's `commit` does nothing while another one is under way; but that may have begun before the last
+        acknowledgement, and here nobody comes afterwards to commit the rest.
+        """
+        while await self.maybe_wait_for_commit_to_finish():
+            pass
+        await super().commit_and_end_transactions()
 
     async def verify_all_partitions_active(self) -> None:
         """Do nothing: `streams.progress` watches the progress, by rules that know slices."""

@@ -7,6 +7,8 @@ Exit codes:
     2  the set-up is wrong (settings, topics, schemas, model); starting again does not help
     3  the stream was halted, because too many records in a row were bad or a dead letter could not be written
     4  told to stop, and not done within the deadline; what was not acknowledged is left uncommitted
+    5  a transaction is lost: another worker has the partition, or Kafka gave it up; nothing of it is visible, and
+       whoever reads the partition next does it again; start it again
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
 from schemas.encoding import Encoder
-from schemas.errors import SetupError, SortlineError, StreamHaltedError
+from schemas.errors import SetupError, SortlineError, StreamHaltedError, TransactionLostError
 from schemas.registry import ConfluentRegistry
 from streams.app import build_app, now_ms
 from streams.deadline import deadline
@@ -48,6 +50,7 @@ EXIT_CRASHED: Final = 1
 EXIT_SETUP: Final = 2
 EXIT_HALTED: Final = 3
 EXIT_DEADLINE: Final = 4
+EXIT_TRANSACTION: Final = 5
 
 
 def run_worker(settings: WorkerSettings) -> int:
@@ -162,6 +165,9 @@ def _exit_code(error: BaseException | None) -> int:
     if isinstance(error, StreamHaltedError):
         log.error("stream halted", extra={"reason": str(error)})
         return EXIT_HALTED
+    if isinstance(error, TransactionLostError):
+        log.error("transaction lost", extra={"reason": str(error)})
+        return EXIT_TRANSACTION
     if isinstance(error, SetupError):
         log.error("worker cannot go on", extra={"reason": str(error)})
         return EXIT_SETUP

@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 
-from schemas.errors import DependencyUnavailableError, SetupError, StreamHaltedError
+from schemas.errors import DependencyUnavailableError, SetupError, StreamHaltedError, TransactionLostError
 from streams.app import build_app
 from streams.health import Health
 from streams.metrics import Counters
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
 from streams.transport import Consumer, ConsumerThread, SliceSchema, Transport
-from streams.worker import EXIT_CLEAN, EXIT_CRASHED, EXIT_HALTED, EXIT_SETUP, _exit_code, require_free_port
+from streams.worker import (
+    EXIT_CLEAN,
+    EXIT_CRASHED,
+    EXIT_HALTED,
+    EXIT_SETUP,
+    EXIT_TRANSACTION,
+    _exit_code,
+    require_free_port,
+)
 
 if TYPE_CHECKING:
     import faust
@@ -85,6 +93,12 @@ async def test_the_options_of_one_app_do_not_leak_into_another(app_for: Apps) ->
     assert Transport.options.slice_rows == 2_000
 
 
+async def test_the_delivery_is_as_set_and_only_a_transactional_one_takes_the_commit(app_for: Apps) -> None:
+    plain, once = app_for(), app_for(delivery="exactly-once", commit_interval_seconds=30.0)
+    assert plain.transport.options.commit is None  # type: ignore[attr-defined]
+    assert once.transport.options.commit is not None  # type: ignore[attr-defined]
+
+
 async def test_the_session_timeout_never_exceeds_the_request_timeout(app_for: Apps) -> None:
     for seconds in (6.0, 10.0, 300.0):
         conf = app_for(session_timeout_seconds=seconds).conf
@@ -116,6 +130,7 @@ async def test_during_a_rebalance_a_worker_is_not_ready(app_for: Apps) -> None:
         (DependencyUnavailableError("away"), EXIT_CRASHED),
         (SetupError("no topic"), EXIT_SETUP),
         (StreamHaltedError("too many"), EXIT_HALTED),
+        (TransactionLostError("fenced"), EXIT_TRANSACTION),
     ],
 )
 def test_the_exit_code_tells_a_supervisor_whether_to_start_again(error: Exception | None, code: int) -> None:

@@ -1,7 +1,8 @@
 """What `streams` needs of Faust, mode and aiokafka beyond their documented interfaces.
 
 An upgrade that changes one of these must fail here, and not in production. When it does: read the new source,
-adapt `streams.transport` or `streams.delivery`, run the integration tests with faults, and then move the pins.
+adapt `streams.transport`, `streams.delivery` or `streams.transactions`, run the integration tests with faults, and
+then move the pins.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher as AioFetcher
 from aiokafka.consumer.subscription_state import Assignment, Subscription, SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.sender import (
+    AddOffsetsToTxnHandler,
+    AddPartitionsToTxnHandler,
+    EndTxnHandler,
+    TxnOffsetCommitHandler,
+)
+from aiokafka.producer.sender import Sender as AioSender
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.app.base import App, BootStrategy
 from faust.transport import conductor, consumer
@@ -61,6 +70,8 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (Consumer, "ack", ["self", "message"]),
     (Consumer, "_filter_tps_with_pending_acks", ["self", "topics"]),
     (Consumer, "_new_offset", ["self", "tp"]),
+    (Consumer, "_commit_tps", ["self", "tps", "start_new_transaction"]),
+    (Consumer, "commit_and_end_transactions", ["self"]),
     (Consumer, "verify_all_partitions_active", ["self"]),
     (Consumer, "stop_flow", ["self"]),
     (Consumer, "on_partitions_revoked", ["self", "revoked"]),
@@ -73,6 +84,8 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (Consumer, "_should_commit", ["self", "tp", "offset"]),
     (Consumer, "_filter_committable_offsets", ["self", "tps"]),
     (Consumer, "wait_empty", ["self"]),
+    (Consumer, "maybe_wait_for_commit_to_finish", ["self"]),
+    (mode.Service, "crash", ["self", "reason"]),
     (driver.Consumer, "_to_message", ["self", "tp", "record"]),
     (ThreadDelegateConsumer, "assignment", ["self"]),
     (ThreadDelegateConsumer, "highwater", ["self", "tp"]),
@@ -91,6 +104,10 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (aiokafka.AIOKafkaProducer, "create_batch", ["self"]),
     (aiokafka.AIOKafkaProducer, "send_batch", ["self", "batch", "topic", "partition"]),
     (aiokafka.AIOKafkaProducer, "partitions_for", ["self", "topic"]),
+    (aiokafka.AIOKafkaProducer, "begin_transaction", ["self"]),
+    (aiokafka.AIOKafkaProducer, "send_offsets_to_transaction", ["self", "offsets", "group_id"]),
+    (aiokafka.AIOKafkaProducer, "commit_transaction", ["self"]),
+    (aiokafka.AIOKafkaProducer, "abort_transaction", ["self"]),
     (BatchBuilder, "append", ["self", "timestamp", "key", "value", "headers"]),
     (BatchBuilder, "close", ["self"]),
 ]
@@ -127,6 +144,18 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (Consumer._wait_for_ack, "self._waiting_for_ack = asyncio.Future("),
     (Consumer.wait_empty, "self._unacked_messages"),
     (Consumer._commit_tps, "self._filter_committable_offsets(tps)"),
+    (Consumer.wait_empty, "self.commit_and_end_transactions"),
+    (Consumer.on_stop, "self.wait_empty"),
+    (Consumer.force_commit, "self._commit_tps("),
+    # a producer is started when it has its id and epoch: by then its predecessors are fenced
+    (AioSender.start, "await self._maybe_wait_for_pid()"),
+    # a fenced producer says so in whatever is asked of it, and in a word that we know
+    (AddPartitionsToTxnHandler.handle_response, "error_type is InvalidProducerEpoch: raise ProducerFenced()"),
+    (AddOffsetsToTxnHandler.handle_response, "error_type is InvalidProducerEpoch: raise ProducerFenced()"),
+    (TxnOffsetCommitHandler.handle_response, "error_type is InvalidProducerEpoch: raise ProducerFenced()"),
+    (EndTxnHandler.handle_response, "error_type is InvalidProducerEpoch: raise ProducerFenced()"),
+    (AioSender._fail_all, "self._txn_manager.fatal_error(task_exception)"),
+    (TransactionManager._transition_to, "assert TransactionState.is_transition_valid("),
     (Consumer.force_commit, "self._filter_tps_with_pending_acks(topics)"),
     (Consumer._filter_committable_offsets, "self._new_offset(tp)"),
     # the unacked set is of messages that the stream handed to the agent, no matter who acknowledges

@@ -150,3 +150,30 @@ def test_the_commit_is_always_the_end_of_the_longest_acked_prefix(data: st.DataO
         prefix = list(itertools.takewhile(acked.__contains__, range(len(slices))))
         assert ledger.committable(P) == (slices[prefix[-1]][1] if prefix else None)
         assert ledger.in_flight == len(slices) - len(acked)
+
+
+def test_a_slice_is_held_until_it_is_acknowledged_dropped_or_of_an_older_generation() -> None:
+    ledger = OffsetLedger()
+    ledger.begin(1)
+    ledger.deliver(("t", 0), last=4, resume=5)
+    assert ledger.holds(("t", 0), 4, 1)
+    assert not ledger.holds(("t", 0), 4, 2)
+    assert not ledger.holds(("t", 0), 3, 1)
+    assert not ledger.holds(("t", 1), 4, 1)
+    ledger.ack(("t", 0), 4, 1)
+    assert not ledger.holds(("t", 0), 4, 1)
+    ledger.deliver(("t", 0), last=6, resume=7)
+    ledger.drop([("t", 0)])
+    assert not ledger.holds(("t", 0), 6, 1)
+
+
+def test_what_is_acknowledged_behind_a_gap_is_told() -> None:
+    ledger = OffsetLedger()
+    ledger.begin(1)
+    ledger.deliver(("t", 0), last=4, resume=5)
+    ledger.deliver(("t", 0), last=6, resume=7)
+    assert ledger.is_gapless(("t", 0))
+    ledger.ack(("t", 0), 6, 1)
+    assert not ledger.is_gapless(("t", 0))
+    ledger.ack(("t", 0), 4, 1)
+    assert ledger.is_gapless(("t", 0))

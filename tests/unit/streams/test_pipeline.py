@@ -61,6 +61,7 @@ class Rig:
     counters: Counters = field(default_factory=Counters)
     most_in_a_row: int = 1_000
     current: bool = True
+    held: bool = True
     sending: asyncio.Event | None = None
     processed: list[int] = field(default_factory=list)
 
@@ -68,6 +69,9 @@ class Rig:
 
     def is_current(self, message: Message) -> bool:
         return self.current
+
+    def is_held(self, message: Message) -> bool:
+        return self.held
 
     def abandon(self, message: Message) -> None:
         self.abandoned.append(message)
@@ -93,6 +97,9 @@ class Rig:
 
     async def end(self, sources: frozenset[Partition]) -> None:
         self.journal.append(f"end {sorted(partition for _, partition in sources)}")
+
+    def spoil(self, sources: frozenset[Partition]) -> None:
+        self.journal.append(f"spoil {sorted(partition for _, partition in sources)}")
 
     async def send(self, topic: str, outputs: Sequence[Output]) -> Sequence[Refusal]:
         if not outputs:
@@ -158,6 +165,22 @@ async def test_a_slice_is_acknowledged_only_after_every_output_was_sent(rig: Rig
         "sent 1 to products.review",
     ]
     assert rig.journal[4:] == ["ack 0/2", "end [0]"]
+
+
+async def test_a_slice_that_was_taken_away_while_it_waited_is_given_back_unsent(
+    rig: Rig, workbench: Workbench
+) -> None:
+    rig.held = False
+    await rig.run(rig.slice([workbench.product("a", "lamp")]), then=lambda: bool(rig.abandoned))
+    assert rig.journal == ["begin [0]", "end [0]"]
+    assert rig.sent == {}
+
+
+async def test_a_delivery_that_fails_is_spoiled_and_not_acknowledged(rig: Rig, workbench: Workbench) -> None:
+    rig.refused[TOPICS.dead_letters] = lambda _: MessageSizeTooLargeError()
+    with pytest.raises(StreamHaltedError):
+        await rig.run(rig.slice([workbench.record(b"a", b"broken")]))
+    assert rig.journal[-1] == "spoil [0]"
 
 
 async def test_slices_that_wait_are_decided_together_and_acknowledged_in_order(
