@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -13,15 +16,48 @@ from schemas.errors import SortlineError
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+#: Whose lines are never dropped: these log when something changes, not again and again while it lasts.
+_OURS: Final = ("streams", "models", "features", "schemas", "sortline")
+
+_QUIET_SECONDS: Final = 10.0
+
+
 def configure_logging(*, level: str, log_format: Literal["text", "json"]) -> None:
     """Send all log lines to stderr: our own from `level` on, libraries' from WARNING on."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for package in ("streams", "models", "features", "schemas", "sortline"):
+    for package in _OURS:
         logging.getLogger(package).setLevel(level)
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a library say the same thing once in ten seconds; the next line tells how often it was `repeated`.
+
+    While a broker is away aiokafka complains some thirty times a second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._quiet_until: dict[tuple[str, str], float] = {}
+        self._dropped: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be written."""
+        if record.name.partition(".")[0] in _OURS:
+            return True
+        what, now = (record.name, str(record.msg)), self._clock()
+        if now < self._quiet_until.get(what, 0.0):
+            self._dropped[what] += 1
+            return False
+        self._quiet_until[what] = now + _QUIET_SECONDS
+        if repeated := self._dropped.pop(what, 0):
+            record.repeated = repeated
+        return True
 
 
 class JsonFormatter(logging.Formatter):

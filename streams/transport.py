@@ -35,6 +35,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message, ack_lock
+from mode.threads import QueueServiceThread
 from mode.utils.futures import notify
 
 from schemas.errors import TransactionLostError
@@ -46,6 +47,9 @@ CommitSlices: TypeAlias = Callable[
 ]
 
 SCHEME: Final = "kafkabatch"
+
+#: How long to try to leave the group in good order when stopping.
+_LEAVE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if self.transport.options.reads_committed:
             consumer._isolation_level = "read_committed"
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and disconnect, but do not wait for a rebalance that others hold up.
+
+        aiokafka first finishes the rebalance that it is in, and that may wait for another member for minutes. What
+        was acknowledged is committed by now; who cannot say good-bye is missed after the session timeout.
+        """
+        await QueueServiceThread.on_thread_stop(self)
+        if self._consumer is None:
+            return
+        try:
+            await asyncio.wait_for(self._consumer.stop(), _LEAVE_SECONDS)
+        except TimeoutError:
+            self.log.warning("group not left in time")
+            await self._consumer._client.close()
 
     async def fetch(self, partitions: set[TP], timeout: float) -> _Fetched:
         """Wait for data in one of the partitions and return what there is; nothing after `timeout` seconds."""
@@ -315,6 +334,13 @@ class Consumer(driver.Consumer):
         """Stop handing out, and wake the fetch loop, which may be waiting for room."""
         super().stop_flow()
         self._wake.set()
+
+    def close(self) -> None:
+        """Do nothing: the thread closes aiokafka's consumer when it stops.
+
+        Faust calls this from the app's loop if a rebalance begins while stopping; aiokafka's objects belong to the
+        loop of the thread.
+        """
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the agent finish what it holds, commit, and then forget the partitions."""

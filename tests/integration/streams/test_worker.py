@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from schemas.avro_files import load_schema
@@ -174,6 +174,34 @@ def test_a_second_worker_takes_its_share_and_nothing_is_lost_or_repeated(
     assert second.stop() == 0
     assert repeats(messages) == []
     assert stream.committed(second.settings.group_id) == 24_000
+
+
+def test_a_worker_in_the_middle_of_a_rebalance_that_does_not_end_stops_all_the_same(
+    stream: Topics, new_worker: NewWorker
+) -> None:
+    first = new_worker().start().wait_ready()
+    # A member that joined and then sleeps: the next rebalance waits for it for minutes.
+    sleeper = Consumer(
+        {
+            "bootstrap.servers": stream.bootstrap,
+            "group.id": first.settings.group_id,
+            "partition.assignment.strategy": "roundrobin",
+        }
+    )
+    sleeper.subscribe([stream.names.created])
+    wait_for("the sleeper to have joined", lambda: sleeper.poll(0.1) is None and len(sleeper.assignment()) > 0)
+    second = new_worker().start()
+    wait_for("the rebalance", lambda: _problems(first) == ["the group is rebalancing"])
+    for worker in (first, second):
+        started = time.monotonic()
+        assert worker.stop() == 0, worker.log()
+        assert time.monotonic() - started < 6
+    sleeper.close()
+
+
+def _problems(worker: WorkerProcess) -> list[str]:
+    answer = worker.get("/ready")
+    return list(answer.json()["problems"]) if answer is not None else []
 
 
 def test_a_worker_beyond_the_partitions_is_healthy_but_not_ready(stream: Topics, new_worker: NewWorker) -> None:

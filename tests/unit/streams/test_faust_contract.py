@@ -51,7 +51,10 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     # overridden in streams.transport.ConsumerThread
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
     (driver.AIOKafkaConsumerThread, "seek_to_committed", ["self"]),
+    (driver.AIOKafkaConsumerThread, "on_thread_stop", ["self"]),
     # called by it
+    (QueueServiceThread, "on_thread_stop", ["self"]),
+    (AIOKafkaConsumer, "stop", ["self"]),
     (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"]),
     (
         driver.AIOKafkaConsumerThread,
@@ -74,6 +77,7 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (Consumer, "commit_and_end_transactions", ["self"]),
     (Consumer, "verify_all_partitions_active", ["self"]),
     (Consumer, "stop_flow", ["self"]),
+    (ThreadDelegateConsumer, "close", ["self"]),
     (Consumer, "on_partitions_revoked", ["self", "revoked"]),
     (Consumer, "perform_seek", ["self"]),
     (Consumer, "on_buffer_drop", ["self", "tp"]),
@@ -127,6 +131,7 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (AIOKafkaConsumer.__init__, "self._isolation_level = isolation_level"),
     (AIOKafkaConsumer.__init__, "self._max_poll_records = max_poll_records"),
     (AIOKafkaConsumer.__init__, "self._subscription = SubscriptionState("),
+    (AIOKafkaConsumer.__init__, "self._client = AIOKafkaClient("),
     (AIOKafkaConsumer.start, "fetch_max_wait_ms=self._fetch_max_wait_ms"),
     (AIOKafkaConsumer.start, "isolation_level=self._isolation_level"),
     (AIOKafkaConsumer.start, "self._fetcher = Fetcher("),
@@ -164,6 +169,14 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (faust.Stream._py_aiter, "message.generation_id != self.app.consumer_generation_id"),
     (Fetcher._fetcher.fun, "consumer._drain_messages(self)"),
     (driver.ConsumerRebalanceListener.on_partitions_assigned, "app.consumer_generation_id = generation"),
+    # what we do instead of it: stop the method queue, then the consumer
+    (
+        driver.AIOKafkaConsumerThread.on_thread_stop,
+        "await super().on_thread_stop() # when method queue is stopped, we can stop the consumer "
+        "if self._consumer is not None: await self._consumer.stop()",
+    ),
+    # the only caller of Consumer.close
+    (App._on_rebalance_when_stopped, "self.consumer.close()"),
     (App.on_rebalance_start, "self.rebalancing = True"),
     (App._on_partitions_revoked, "consumer.stop_flow"),
     (App._on_partitions_revoked, "self._consumer_wait_empty"),

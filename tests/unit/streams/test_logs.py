@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from schemas.errors import SetupError
-from streams.logs import JsonFormatter, TextFormatter
+from streams.logs import JsonFormatter, RepeatFilter, TextFormatter
 
 
 def record(event: str, error: BaseException | None = None, **fields: object) -> logging.LogRecord:
@@ -57,3 +57,38 @@ def test_an_unexpected_error_comes_with_its_traceback() -> None:
     line = TextFormatter().format(record("crashed", error=caught.value))
     assert 'error="ZeroDivisionError: division by zero"' in line.splitlines()[0]
     assert "Traceback" in line.splitlines()[1]
+
+
+def from_library(text: str) -> logging.LogRecord:
+    return logging.LogRecord("aiokafka", logging.ERROR, "file.py", 1, "cannot connect to %s", (text,), None)
+
+
+def test_a_library_that_says_the_same_again_and_again_is_heard_once_in_ten_seconds() -> None:
+    now = 100.0
+    filtered = RepeatFilter(clock=lambda: now)
+    heard: list[logging.LogRecord] = []
+    for tenth in range(301):
+        now = 100.0 + tenth / 10
+        line = from_library(f"broker {tenth}")
+        if filtered.filter(line):
+            heard.append(line)
+    assert [line.getMessage() for line in heard] == [
+        "cannot connect to broker 0",
+        "cannot connect to broker 100",
+        "cannot connect to broker 200",
+        "cannot connect to broker 300",
+    ]
+    assert [getattr(line, "repeated", 0) for line in heard] == [0, 99, 99, 99]
+
+
+def test_what_a_library_says_for_the_first_time_is_always_heard() -> None:
+    filtered = RepeatFilter(clock=lambda: 0.0)
+    other = logging.LogRecord("aiokafka", logging.ERROR, "file.py", 1, "another thing", (), None)
+    assert filtered.filter(from_library("a"))
+    assert filtered.filter(other)
+    assert not filtered.filter(from_library("b"))
+
+
+def test_our_own_lines_are_never_dropped() -> None:
+    filtered = RepeatFilter(clock=lambda: 0.0)
+    assert all(filtered.filter(record("records dead-lettered")) for _ in range(3))
