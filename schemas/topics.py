@@ -10,12 +10,13 @@ Compatibility = Literal["FULL_TRANSITIVE", "BACKWARD", "FULL", "NONE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicNames:
-    """The names of the five topics; tests and parallel environments use a prefix."""
+    """The names of the topics; tests and parallel environments use a prefix."""
 
     created: str = "products.created"
     categorized: str = "products.categorized"
     review: str = "products.review"
     dead_letters: str = "products.created.dlq"
+    replayed: str = "products.created.dlq.replayed"
     catalog: str = "products.catalog"
 
     @classmethod
@@ -27,6 +28,7 @@ class TopicNames:
             categorized=prefix + plain.categorized,
             review=prefix + plain.review,
             dead_letters=prefix + plain.dead_letters,
+            replayed=prefix + plain.replayed,
             catalog=prefix + plain.catalog,
         )
 
@@ -90,6 +92,8 @@ def contracts(names: TopicNames) -> tuple[TopicContract, ...]:
             # The largest record that the input takes by default (1 MiB) and what is said of it in headers.
             max_message_bytes=2 << 20,
         ),
+        # Only compacted: a mark that went before its letter would let the letter be replayed again.
+        TopicContract(topic=names.replayed, cleanup_policy="compact", schema=None),
     )
 
 

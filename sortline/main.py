@@ -12,6 +12,7 @@ import typer
 
 from schemas.errors import SortlineError
 from sortline import classify, evaluate, produce, sample, stack, tail, topics, train, worker
+from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
 
 HELP = """
@@ -58,6 +59,7 @@ app.command("tail")(tail.tail)
 app.command("demo")(demo.demo)
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ class SortlineSettings(BaseSettings):
 
     @property
     def topics(self) -> TopicNames:
-        """The names of the five topics, with the prefix."""
+        """The names of the topics, with the prefix."""
         return TopicNames.with_prefix(self.topic_prefix)
 
     def lines(self) -> list[str]:

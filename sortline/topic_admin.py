@@ -110,7 +110,7 @@ class TopicAdmin:
 
 
 def _config(contract: TopicContract) -> dict[str, str]:
-    config = {"cleanup.policy": contract.cleanup_policy}
+    config: dict[str, str] = {"cleanup.policy": contract.cleanup_policy}
     if contract.max_message_bytes is not None:
         config["max.message.bytes"] = str(contract.max_message_bytes)
     return config

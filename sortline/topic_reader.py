@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from schemas.errors import DependencyUnavailableError
 from sortline.broker import ANSWER_SECONDS, topic_partitions, unavailable
@@ -71,18 +78,7 @@ class TopicReader:
                 if error.retriable():
                     continue  # the client goes on by itself
                 raise DependencyUnavailableError(f"Kafka at {self._bootstrap}: {error.str()}")
-            kind, timestamp_ms = message.timestamp()
-            records.append(
-                TopicRecord(
-                    topic=message.topic() or "",
-                    partition=message.partition() or 0,
-                    offset=message.offset() or 0,
-                    timestamp_ms=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-                    key=_as_bytes(message.key()),
-                    value=_as_bytes(message.value()),
-                    headers=tuple((name, _as_bytes(value)) for name, value in message.headers() or ()),
-                )
-            )
+            records.append(topic_record(message))
         return records
 
     def _positions(self, topics: Sequence[str], *, from_beginning: bool) -> list[TopicPartition]:
@@ -99,6 +95,20 @@ class TopicReader:
             return self._consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)[1]
         except KafkaException as error:
             raise unavailable(self._bootstrap, error) from error
+
+
+def topic_record(message: Message) -> TopicRecord:
+    """Return a consumed message, which is not an error, as a record."""
+    kind, timestamp_ms = message.timestamp()
+    return TopicRecord(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp_ms=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+        key=_as_bytes(message.key()),
+        value=_as_bytes(message.value()),
+        headers=tuple((name, _as_bytes(value)) for name, value in message.headers() or ()),
+    )
 
 
 def _as_bytes(value: str | bytes | None) -> bytes | None:

@@ -113,7 +113,7 @@ def broker(running_stack: RunningStack) -> Iterator[Broker]:
 
 @pytest.fixture
 def topics(bootstrap: str, registry_url: str) -> Iterator[TopicNames]:
-    """Five topics of this test alone, 3 partitions each, schemas registered; removed afterwards."""
+    """The topics of this test alone, 3 partitions each, schemas registered; removed afterwards."""
     names = TopicNames.with_prefix(f"t{uuid.uuid4().hex[:10]}.")
     with contextlib.closing(ConfluentRegistry(registry_url)) as registry:
         apply_topics(bootstrap=bootstrap, registry=registry, names=names, partitions=PARTITIONS)

@@ -27,6 +27,9 @@ COMMANDS = [
     ["stack", "down"],
     ["stack", "status"],
     ["topics", "apply"],
+    ["dead-letters", "list"],
+    ["dead-letters", "show"],
+    ["dead-letters", "replay"],
 ]
 
 
