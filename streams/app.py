@@ -123,6 +123,7 @@ def _new_delivery(settings: WorkerSettings) -> AtLeastOnce | ExactlyOnce:
     options = ProducerOptions(
         bootstrap=settings.bootstrap,
         input_topic=settings.topics.created,
+        output_topics=(settings.topics.categorized, settings.topics.review, settings.topics.dead_letters),
         client_id=f"sortline-{settings.group_id}",
         max_batch_bytes=settings.max_batch_bytes,
         compression=settings.compression,

@@ -81,6 +81,7 @@ class ProducerOptions:
     Attributes:
         bootstrap: host:port, separated by commas.
         input_topic: its partition count decides whether outputs keep the partition of their input.
+        output_topics: those that are written to.
         client_id: what the broker's logs call us.
         max_batch_bytes: most bytes of one batch; at most the smallest `max.message.bytes` of the output topics. A
             single larger record gets a batch of its own, and the broker decides.
@@ -90,6 +91,7 @@ class ProducerOptions:
 
     bootstrap: str
     input_topic: str
+    output_topics: tuple[str, ...] = ()
     client_id: str = "sortline"
     max_batch_bytes: int = 900_000
     compression: Compression | None = None
@@ -109,6 +111,16 @@ def new_producer(options: ProducerOptions, **more: Any) -> AIOKafkaProducer:
         request_timeout_ms=int(options.request_timeout_seconds * 1000),
         **more,
     )
+
+
+async def learn_topics(producer: Any, options: ProducerOptions) -> None:
+    """Let a started producer learn all topics, before anybody sends with it.
+
+    aiokafka leaves whoever waits for a topic's partitions waiting for ever when the producer is stopped, and a
+    producer is stopped while others send with it when one of its records was refused.
+    """
+    topics = (options.input_topic, *options.output_topics)
+    await asyncio.gather(*(producer.partitions_for(topic) for topic in topics))
 
 
 def fill_batch(producer: Any, rows: Sequence[Output], start: int) -> tuple[Any, int]:
@@ -142,7 +154,7 @@ class AtLeastOnce(Service):
 
     async def on_start(self) -> None:
         """Connect."""
-        self._producer = await self._new_producer()
+        self._producer = await self._ready_producer()
 
     async def on_stop(self) -> None:
         """Finish what was given to `send`, and disconnect."""
@@ -219,11 +231,16 @@ class AtLeastOnce(Service):
         async with self._replacing:
             if broken is not self._producer:
                 return  # another partition's refusal was first
-            self._producer = await self._new_producer()
+            self._producer = await self._ready_producer()
             # Others may still wait for batches that the old one holds; stopping it delivers them first.
             stopping = asyncio.ensure_future(broken.stop())
             self._retired.add(stopping)
             stopping.add_done_callback(self._retired.discard)
+
+    async def _ready_producer(self) -> AIOKafkaProducer:
+        producer = await self._new_producer()
+        await learn_topics(producer, self._options)
+        return producer
 
     async def _new_producer(self) -> AIOKafkaProducer:
         producer = new_producer(self._options)

@@ -28,7 +28,7 @@ from aiokafka.partitioner import murmur2
 from mode import Service
 
 from schemas.errors import SetupError, TransactionLostError
-from streams.delivery import ProducerOptions, Refusal, new_producer
+from streams.delivery import ProducerOptions, Refusal, learn_topics, new_producer
 from streams.offsets import Partition
 from streams.partition_transaction import PartitionTransaction
 from streams.records import Output
@@ -220,6 +220,7 @@ class ExactlyOnce(Service):
             )
             try:
                 await producer.start()
+                await learn_topics(producer, self._options)
             except BaseException as error:
                 await producer.stop()
                 if isinstance(error, TransactionalIdAuthorizationFailed):

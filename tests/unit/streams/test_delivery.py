@@ -51,6 +51,7 @@ class FakeProducer:
 
     brokers: Brokers
     broken: set[tuple[str, int]] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
     is_stopped: bool = False
 
     async def start(self) -> None: ...
@@ -59,6 +60,10 @@ class FakeProducer:
         self.is_stopped = True
 
     async def partitions_for(self, topic: str) -> set[int]:
+        assert not self.is_stopped
+        if topic not in self.known:
+            await asyncio.sleep(0)  # the broker is asked
+            self.known.add(topic)
         return set(range(self.brokers.partitions[topic]))
 
     def create_batch(self) -> Batch:
@@ -66,6 +71,7 @@ class FakeProducer:
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[None]:
         assert batch.is_closed
+        assert topic in self.known, "aiokafka would wait here, for ever if the producer is stopped meanwhile"
         assert not self.is_stopped
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if (topic, partition) in self.broken:
@@ -84,7 +90,7 @@ class Delivery(AtLeastOnce):
 
     def __init__(self, brokers: Brokers) -> None:
         self.brokers = brokers
-        super().__init__(ProducerOptions(bootstrap="nowhere:1", input_topic=IN))
+        super().__init__(ProducerOptions(bootstrap="nowhere:1", input_topic=IN, output_topics=(OUT,)))
 
     async def _new_producer(self) -> Any:
         producer = FakeProducer(self.brokers)
@@ -188,7 +194,7 @@ async def test_a_broken_producer_is_not_a_refusal(workbench: Workbench) -> None:
 
 
 async def test_nothing_to_send_asks_nothing(workbench: Workbench) -> None:
-    delivery = await started({})
+    delivery = await started({IN: 1, OUT: 1})
     assert await delivery.send(OUT, []) == ()
     await delivery.stop()
 

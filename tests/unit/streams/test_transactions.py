@@ -77,6 +77,7 @@ class FakeProducer:
     transactional_id: str
     written: dict[tuple[str, int], list[bytes | None]] | None = None
     offsets: dict[Any, int] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     is_unfit: bool = False
     is_stopped: bool = False
     n_aborted: int = 0
@@ -90,6 +91,9 @@ class FakeProducer:
         self.is_stopped = True
 
     async def partitions_for(self, topic: str) -> set[int]:
+        if topic not in self.known:
+            await asyncio.sleep(0)  # the broker is asked
+            self.known.add(topic)
         return set(range(self.broker.partitions[topic]))
 
     def create_batch(self) -> Batch:
@@ -105,6 +109,7 @@ class FakeProducer:
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[None]:
         assert self.written is not None, "not in a transaction"
+        assert topic in self.known, "aiokafka would wait here, for ever if the producer is stopped meanwhile"
         if self.broker.is_slow:
             await self.broker.go_on.wait()
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -152,7 +157,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 async def owning(*partitions: Partition) -> ExactlyOnce:
     delivery = ExactlyOnce(
-        ProducerOptions(bootstrap="nowhere:1", input_topic=IN),
+        ProducerOptions(bootstrap="nowhere:1", input_topic=IN, output_topics=(OUT, REVIEW)),
         group_id="sorters",
         transaction_timeout_seconds=60,
     )
