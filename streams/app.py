@@ -14,6 +14,7 @@ from faust.types import TP
 from mode import CrashingSupervisor
 
 from streams.breaker import Breaker
+from streams.consumer_thread import TransportOptions
 from streams.delivery import AtLeastOnce, ProducerOptions
 from streams.health import Health, serve_health
 from streams.metrics import Counters
@@ -21,7 +22,7 @@ from streams.pipeline import Pipeline, Processor
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
 from streams.transactions import ExactlyOnce
-from streams.transport import SCHEME, Consumer, SliceSchema, Transport, TransportOptions, register_scheme
+from streams.transport import SCHEME, Consumer, SliceSchema, Transport, register_scheme
 
 log = logging.getLogger(__name__)
 

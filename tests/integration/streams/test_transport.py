@@ -11,7 +11,8 @@ import faust
 import pytest
 from mode import CrashingSupervisor
 
-from streams.transport import SCHEME, Consumer, SliceSchema, Transport, TransportOptions, register_scheme
+from streams.consumer_thread import TransportOptions
+from streams.transport import SCHEME, Consumer, SliceSchema, Transport, register_scheme
 from tests.integration.streams.conftest import PATIENCE_SECONDS, Topics
 
 pytestmark = pytest.mark.integration

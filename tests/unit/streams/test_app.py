@@ -13,11 +13,12 @@ import pytest
 
 from schemas.errors import DependencyUnavailableError, SetupError, StreamHaltedError, TransactionLostError
 from streams.app import build_app
+from streams.consumer_thread import ConsumerThread
 from streams.health import Health
 from streams.metrics import Counters
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
-from streams.transport import Consumer, ConsumerThread, SliceSchema, Transport
+from streams.transport import Consumer, SliceSchema, Transport
 from streams.worker import (
     EXIT_CLEAN,
     EXIT_CRASHED,

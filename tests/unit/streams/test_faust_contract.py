@@ -48,7 +48,7 @@ def test_the_versions_are_those_the_transport_was_written_against() -> None:
 
 #: Methods that are overridden or called, and their parameters.
 METHODS: list[tuple[Any, str, list[str]]] = [
-    # overridden in streams.transport.ConsumerThread
+    # overridden in streams.consumer_thread.ConsumerThread
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
     (driver.AIOKafkaConsumerThread, "seek_to_committed", ["self"]),
     (driver.AIOKafkaConsumerThread, "on_thread_stop", ["self"]),

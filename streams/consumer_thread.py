@@ -1,0 +1,155 @@
+"""The thread that owns aiokafka's consumer: fetching, positions, going back to what was committed, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import aiokafka
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.threads import QueueServiceThread
+
+from streams.offsets import Partition
+from streams.records import Record
+
+if TYPE_CHECKING:
+    from streams.transport import Transport
+
+CommitSlices: TypeAlias = Callable[
+    [frozenset[Partition], Callable[[Partition], int | None]], Awaitable[Mapping[Partition, int]]
+]
+
+#: How long to try to leave the group in good order when stopping.
+_LEAVE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportOptions:
+    """What Faust's settings cannot say. Set `Transport.options` before the app starts.
+
+    Attributes:
+        slice_rows: most records in one slice.
+        slices_in_flight: most slices handed out and not acknowledged.
+        fetch_wait_seconds: how long the broker may hold a fetch that finds no data. New data ends the wait.
+        poll_seconds: how long the fetch loop waits for the consumer thread. New data ends the wait.
+        reads_committed: whether records of open and aborted transactions stay hidden.
+        on_assignment: awaited with all assigned partitions before their committed offsets are read. A
+            transactional delivery fences the partitions' previous owners here.
+        commit: awaited instead of Kafka's plain commit for partitions that come in slices, with them and a
+            function that returns the offset to commit, or None if there is nothing to do; to be asked when the
+            partition's outputs are complete. Returns what was committed. Raises TransactionLostError if it cannot
+            commit: that ends the app.
+    """
+
+    slice_rows: int = 2_000
+    slices_in_flight: int = 16
+    fetch_wait_seconds: float = 0.1
+    poll_seconds: float = 0.05
+    reads_committed: bool = True
+    on_assignment: Callable[[frozenset[TP]], Awaitable[None]] | None = None
+    commit: CommitSlices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records by partition, and where reading goes on in the partitions that have nothing left to hand over."""
+
+    records: Mapping[TP, Sequence[Record]]
+    positions: Mapping[TP, int]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns aiokafka's consumer.
+
+    The methods that begin with an underscore run in it, the others in the event loop of the app.
+    """
+
+    transport: Transport
+    mundane_level = "debug"  # that a service starts is no news
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        # Faust fixes these two in the call of the constructor; the consumer reads them when it starts.
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = int(self.transport.options.fetch_wait_seconds * 1000)
+        if self.transport.options.reads_committed:
+            consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and disconnect, but do not wait for a rebalance that others hold up.
+
+        aiokafka first finishes the rebalance that it is in, and that may wait for another member for minutes. What
+        was acknowledged is committed by now; who cannot say good-bye is missed after the session timeout.
+        """
+        await QueueServiceThread.on_thread_stop(self)
+        if self._consumer is None:
+            return
+        try:
+            await asyncio.wait_for(self._consumer.stop(), _LEAVE_SECONDS)
+        except TimeoutError:
+            self.log.warning("group not left in time")
+            await self._consumer._client.close()
+
+    async def fetch(self, partitions: set[TP], timeout: float) -> Fetched:
+        """Wait for data in one of the partitions and return what there is; nothing after `timeout` seconds."""
+        fetched: Fetched = await self.call_thread(self._fetch, self._ensure_consumer(), partitions, timeout)
+        return fetched
+
+    async def _fetch(self, consumer: aiokafka.AIOKafkaConsumer, partitions: set[TP], timeout: float) -> Fetched:
+        records = await self._fetch_records(
+            consumer, partitions, timeout=timeout, max_records=consumer._max_poll_records
+        )
+        # Nothing is awaited from here on, so the positions are exactly those after these records. A partition with
+        # more fetched data is left out: its position may belong to an error that is still to be raised.
+        positions: dict[TP, int] = {}
+        if self.consumer.flow_active:
+            for tp in partitions:
+                state = self._state(tp)
+                if state is not None and state.has_valid_position and tp not in consumer._fetcher._records:
+                    positions[tp] = state.position
+        return Fetched(records, positions)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Put every assigned partition on its committed offset, or where a new group starts.
+
+        Returns the committed offsets, -1 where there is none.
+        """
+        offsets: Mapping[TP, int] = await self.call_thread(self._rewind, self._ensure_consumer())
+        return offsets
+
+    async def _rewind(self, consumer: aiokafka.AIOKafkaConsumer) -> Mapping[TP, int]:
+        offsets: dict[TP, int] = {}
+        for tp in consumer.assignment():
+            offset = await consumer.committed(tp)
+            if offset is not None:
+                consumer.seek(tp, offset)
+            elif self.app.conf.consumer_auto_offset_reset == "latest":
+                await consumer.seek_to_end(tp)
+            else:
+                await consumer.seek_to_beginning(tp)
+            offsets[TP(tp.topic, tp.partition)] = -1 if offset is None else offset
+        return offsets
+
+    def end_offset(self, tp: TP) -> int | None:
+        """Return the offset up to which there is something to read now, as of the last answer to a fetch."""
+        state = self._state(tp)
+        if state is None:
+            return None
+        end: int | None = state.lso if self.transport.options.reads_committed else state.highwater
+        return end
+
+    def answered_at_ms(self, tp: TP) -> int | None:
+        """Return when the broker last answered a fetch of the partition, in milliseconds since 1970."""
+        state = self._state(tp)
+        answered: int | None = None if state is None else state.timestamp
+        return answered
+
+    def _state(self, tp: TP) -> Any:
+        """Return what aiokafka knows of a partition; None if it is not assigned. May be read in any thread."""
+        consumer = self._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        return None if assignment is None or not assignment.active else assignment.state_value(tp)
