@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -123,10 +124,10 @@ def write_letters(stream: Topics, n_letters: int, *, dialects: tuple[Dialect, ..
 
 
 def test_letters_are_mended_and_replayed_and_what_stays_broken_is_given_up(
-    stream: Topics, new_worker: NewWorker, operator: Operator
+    stream: Topics, new_worker: NewWorker, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = stream.names
-    worker = new_worker(dead_letter_dialect="spring").start().wait_ready()
+    worker = new_worker(dead_letter_dialect="spring", delivery="exactly-once").start().wait_ready()
     for topic in (names.categorized, names.review):
         limit_size(stream, topic, 150)
     stream.produce([*stream.values(50), *((f"x{number}".encode(), b"\xff broken") for number in range(5))])
@@ -135,6 +136,8 @@ def test_letters_are_mended_and_replayed_and_what_stays_broken_is_given_up(
     groups = operator.groups()
     assert sorted(group["letters"] for group in groups.values()) == [5, 50]
     assert "50" in operator.run("replay", "--reason", "does NOT take*output", "--dry-run")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert "Send 55 letters" in operator.run("replay", exit_code=1)
     assert count(stream, names.created) == 55
 
     for topic in (names.categorized, names.review):
@@ -268,11 +271,12 @@ def test_a_letter_that_the_topic_does_not_take_is_told_of_and_the_others_are_sen
     assert states == {"schema id # is odd": (6, 0), "too long": (0, 1), "lost": (0, 0)}
 
 
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 def test_a_topic_in_the_wrong_format_stops_the_worker_before_it_drains_into_the_dead_letters(
-    stream: Topics, new_worker: NewWorker
+    stream: Topics, new_worker: NewWorker, delivery: str
 ) -> None:
     stream.produce_products(300)
-    worker = new_worker(dead_letters_in_a_row=100, slice_rows=50).start()
+    worker = new_worker(delivery=delivery, dead_letters_in_a_row=100, slice_rows=50).start()
     wait_for("the good ones to be done", lambda: stream.committed(worker.settings.group_id) == 300)
     rows = [(f"j{number}".encode(), json.dumps({"product_id": f"j{number}"}).encode()) for number in range(3_000)]
     stream.produce(rows)

@@ -76,6 +76,20 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
             ["worker"],
             "error: option --model: give the folder of a model bundle (`sortline train` writes one)\n",
         ),
+        (
+            ["worker", "--model", "m", "--dead-letter-dialect", "klingon"],
+            "error: option --dead-letter-dialect: Input should be 'connect', 'streams' or 'spring', "
+            "got 'klingon'\n",
+        ),
+        (
+            ["dead-letters", "show", "12"],
+            "error: '12' is not PARTITION:OFFSET, such as 0:120\n",
+        ),
+        (
+            ["dead-letters", "replay", "--since", "yesterday"],
+            "error: option --since: 'yesterday' is neither a time, such as 2026-01-31T08:00 (UTC), "
+            "nor an age, such as 90m\n",
+        ),
         (["sample", "--to", "x.xlsx"], "error: option --to: x.xlsx must end in .parquet, .csv or .jsonl\n"),
         (
             ["classify", "--model", "m", "--from", "x.csv", "--to", "x.csv"],
