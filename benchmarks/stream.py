@@ -103,6 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bootstrap", default="127.0.0.1:19092")
     parser.add_argument("--registry", default="http://127.0.0.1:18081/apis/ccompat/v7")
     parser.add_argument("--model", required=True, help="folder of a bundle")
+    parser.add_argument("--delivery", choices=["at-least-once", "exactly-once"], default="at-least-once")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--partitions", type=int, default=6)
     parser.add_argument("--rate", type=int, default=2_000, help="events/s for the latency; 0 leaves it out")
@@ -210,6 +211,7 @@ def _worker(args: argparse.Namespace, names: TopicNames) -> Iterator[str]:
         sys.executable, "-m", "sortline", "worker",
         "--model", args.model, "--bootstrap", args.bootstrap, "--registry", args.registry,
         "--topic-prefix", prefix, "--group-id", f"worker-{prefix}", "--web-port", str(args.web_port),
+        "--delivery", args.delivery,
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -288,7 +290,7 @@ def _read_latencies(bootstrap: str, names: TopicNames, n_events: int) -> list[fl
     inputs = Consumer({"bootstrap.servers": bootstrap, "group.id": f"in-{uuid.uuid4().hex}"})
     outputs = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": f"out-{uuid.uuid4().hex}", "fetch.wait.max.ms": 5}
-    )
+    )  # reads committed records only, which is the default
     _assign(inputs, [names.created], at_end=True)
     _assign(outputs, [names.categorized, names.review], at_end=True)
     seen: dict[str, float] = {}
