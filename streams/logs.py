@@ -27,6 +27,7 @@ def configure_logging(*, level: str, log_format: Literal["text", "json"]) -> Non
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     handler.addFilter(RepeatFilter())
+    handler.addFilter(EchoFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -58,6 +59,15 @@ class RepeatFilter(logging.Filter):
         if repeated := self._dropped.pop(what, 0):
             record.repeated = repeated
         return True
+
+
+class EchoFilter(logging.Filter):
+    """Drops what service after service says of an error of ours that ends them: the worker says it, once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be written."""
+        is_echo = "Crashed reason=" in str(record.msg) and isinstance(record.args, tuple)
+        return not (is_echo and any(isinstance(one, SortlineError) for one in record.args or ()))
 
 
 class JsonFormatter(logging.Formatter):

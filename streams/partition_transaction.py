@@ -181,8 +181,8 @@ class PartitionTransaction:
 
     def _loss(self, error: BaseException) -> TransactionLostError:
         return TransactionLostError(
-            f"the transaction of {self._name} is lost ({error!r}): another worker has the partition, or Kafka "
-            "gave the transaction up; nothing of it is visible, and its records are read again"
+            f"the transaction of {self._name} is lost ({type(error).__name__}): another worker has the partition, "
+            "or Kafka gave the transaction up; nothing of it is visible, and its records are read again"
         )
 
 

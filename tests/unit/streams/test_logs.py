@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 
+import mode
 import pytest
 
 from schemas.errors import SetupError
-from streams.logs import JsonFormatter, RepeatFilter, TextFormatter
+from streams.logs import EchoFilter, JsonFormatter, RepeatFilter, TextFormatter
 
 
 def record(event: str, error: BaseException | None = None, **fields: object) -> logging.LogRecord:
@@ -49,6 +50,15 @@ def test_an_error_of_ours_is_a_sentence_and_not_a_traceback() -> None:
     fields = json.loads(JsonFormatter().format(record("stopped", error=SetupError("topic x does not exist"))))
     assert fields["error"] == "SetupError: topic x does not exist"
     assert "traceback" not in fields
+
+
+async def test_a_service_that_ends_by_an_error_of_ours_leaves_it_to_the_worker_to_say_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = mode.Service()
+    await service.crash(SetupError("topic x does not exist"))
+    await service.crash(ZeroDivisionError("bug"))
+    assert [EchoFilter().filter(one) for one in caplog.records if "Crashed" in one.getMessage()] == [False, True]
 
 
 def test_an_unexpected_error_comes_with_its_traceback() -> None:

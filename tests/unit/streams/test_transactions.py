@@ -286,7 +286,7 @@ async def test_an_assignment_fences_who_wrote_before_and_their_commit_is_a_loss(
     await zombie.send(OUT, outputs(b"a"))
     await zombie.end(frozenset({ZERO}))
     heir = await owning(ZERO)
-    with pytest.raises(TransactionLostError, match=r"products\.created/0 is lost \(ProducerFenced"):
+    with pytest.raises(TransactionLostError, match=r"products\.created/0 is lost \(ProducerFenced\)"):
         await commit(zombie, p0=1)
     assert await commit(zombie, p0=1) == {}  # said once
     assert await commit(heir, p0=1) == {ZERO: 1}
