@@ -91,8 +91,7 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             console.print(f"the workers' logs are in {folder}", soft_wrap=True)
-    output = Console()
-    output.print(_table(results), width=None if output.is_terminal else _PIPED_WIDTH)
+    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(_table(results))
     return int(any(one.problems() for one in results))
 
 

@@ -219,6 +219,7 @@ def _consumer(bootstrap: str, isolation: Isolation, *, eof: bool) -> Consumer:
             "enable.auto.commit": False,
             "enable.partition.eof": eof,
             "auto.offset.reset": "earliest",
+            "reconnect.backoff.max.ms": 500,  # so that a pause is the stream's, not ours
             "log_level": 0,  # a broker that is away is the purpose of the run
         }
     )

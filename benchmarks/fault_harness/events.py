@@ -134,7 +134,13 @@ class Load(threading.Thread):
         self._ended = threading.Event()
         # Idempotent: a retry does not repeat an event, so what is repeated later was repeated by a worker.
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0}
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
         )
 
     def allow(self, n_events: int) -> None:

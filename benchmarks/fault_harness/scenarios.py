@@ -108,7 +108,7 @@ def produce_error(scene: Scene, number: int) -> None:
     """
     topics = [place.topic(scene.names) for place in Place]
     refusing = topics[: 2 + number % 2]
-    admin = AdminClient({"bootstrap.servers": scene.bootstrap})
+    admin = AdminClient({"bootstrap.servers": scene.bootstrap, "log_level": 0})
     limits = _max_bytes(admin, refusing)
     _set_max_bytes(admin, dict.fromkeys(refusing, _TOO_SMALL))
     try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
 
 from benchmarks.fault_harness.account import Account
 from benchmarks.fault_harness.events import Templates, decide_templates
-from benchmarks.fault_harness.run import Plan, Result, run
+from benchmarks.fault_harness.run import Delivery, Plan, Result, run
 from compose.services import Endpoints
+from streams.worker import EXIT_HALTED, EXIT_TRANSACTION
 from tests.tiny_model import tiny_products
 
 if TYPE_CHECKING:
@@ -33,7 +34,13 @@ def templates(bundle: Path) -> Templates:
 @pytest.fixture
 def short_run(bundle: Path, templates: Templates, bootstrap: str, registry_url: str, tmp_path: Path) -> Run:
     def do(*, broker: Broker | None = None, **plan: Any) -> Result:
-        defaults = {"rate": 2_000, "partitions": 3, "session_seconds": SESSION_SECONDS, "seed": 7}
+        defaults = {
+            "delivery": "exactly-once",
+            "rate": 2_000,
+            "partitions": 3,
+            "session_seconds": SESSION_SECONDS,
+            "seed": 7,
+        }
         return run(
             Plan(**{**defaults, **plan}),
             endpoints=Endpoints(bootstrap=bootstrap, registry_url=registry_url),
@@ -56,26 +63,36 @@ def checked(result: Result) -> Account:
     return result.account
 
 
-def test_a_killed_worker_loses_nothing(short_run: Run) -> None:
-    result = short_run(scenario="kill", events=4_000, repetitions=1)
+@pytest.mark.parametrize("delivery", get_args(Delivery))
+def test_a_killed_worker_loses_nothing(short_run: Run, delivery: Delivery) -> None:
+    result = short_run(scenario="kill", delivery=delivery, events=3_000, repetitions=1)
     checked(result)
     assert result.exits == {-9: 1, 0: 2}
     assert 0 < result.longest_pause < 3 * SESSION_SECONDS
 
 
-def test_a_frozen_worker_that_wakes_after_its_session_loses_nothing(short_run: Run) -> None:
-    checked(short_run(scenario="zombie", events=6_000, repetitions=1))
+def test_a_frozen_worker_that_wakes_after_its_session_writes_nothing_more(short_run: Run) -> None:
+    result = short_run(scenario="zombie", events=3_000, repetitions=1)
+    checked(result)
+    assert result.exits == {EXIT_TRANSACTION: 1, 0: 2}
 
 
 def test_workers_replaced_in_turn_lose_and_repeat_nothing(short_run: Run) -> None:
-    result = short_run(scenario="rolling", events=6_000, repetitions=2)
+    result = short_run(scenario="rolling", events=4_000, repetitions=2)
     assert checked(result).total("repeated") == 0
     assert result.exits == {0: 4}
 
 
 def test_a_broker_that_dies_and_comes_back_loses_nothing(short_run: Run, broker: Broker) -> None:
-    result = short_run(scenario="outage", events=4_000, repetitions=1, fault_seconds=2.0, broker=broker)
+    checked(short_run(scenario="outage", events=3_000, repetitions=1, fault_seconds=2.0, broker=broker))
+
+
+def test_a_broker_that_refuses_outputs_costs_none_of_them(short_run: Run) -> None:
+    result = short_run(
+        scenario="produce-error", delivery="at-least-once", events=2_000, repetitions=2, fault_seconds=1.0
+    )
     checked(result)
+    assert result.exits[EXIT_HALTED] > 0  # with no place for the dead letters either
 
 
 def test_a_model_slower_than_the_session_loses_and_repeats_nothing(short_run: Run) -> None:
