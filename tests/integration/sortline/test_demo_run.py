@@ -71,6 +71,8 @@ def test_an_interrupted_demo_ends_what_it_started(
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        # Whoever runs the tests in the background may have them ignore Ctrl-C, and a child inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     killer = threading.Timer(200, process.kill)
     killer.start()
