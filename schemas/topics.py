@@ -98,3 +98,12 @@ def contracts(names: TopicNames) -> tuple[TopicContract, ...]:
 
 
 DEFAULT_PARTITIONS: Final = 6
+
+
+def same_policy(one: str, other: str) -> bool:
+    """Tell whether two cleanup policies are the same, in whatever order a broker lists them.
+
+    >>> same_policy("delete,compact", "compact,delete")
+    True
+    """
+    return set(one.replace(" ", "").split(",")) == set(other.replace(" ", "").split(","))

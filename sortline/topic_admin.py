@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 from schemas.errors import DependencyUnavailableError, SetupError
-from schemas.topics import TopicContract
+from schemas.topics import TopicContract, same_policy
 from sortline.broker import ANSWER_SECONDS, unavailable
 
 
@@ -79,7 +79,10 @@ class TopicAdmin:
         self._await([contract.topic for contract in contracts])
 
     def set_cleanup_policy(self, contract: TopicContract) -> None:
-        """Give an existing topic the cleanup policy of its contract. Raises SetupError if the broker refuses."""
+        """Give an existing topic the cleanup policy of its contract; return once the broker goes by it.
+
+        Raises SetupError if the broker refuses, DependencyUnavailableError if it agrees and nothing changes.
+        """
         entry = ConfigEntry("cleanup.policy", contract.cleanup_policy, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, contract.topic, incremental_configs=[entry])
         altered = self._client.incremental_alter_configs([resource], request_timeout=ANSWER_SECONDS)
@@ -89,6 +92,15 @@ class TopicAdmin:
             except KafkaException as error:
                 said = _cause(error).str()
                 raise SetupError(f"topic {contract.topic} refuses its cleanup policy: {said}") from error
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not same_policy(
+            self.existing([contract.topic])[contract.topic].cleanup_policy, contract.cleanup_policy
+        ):
+            if time.monotonic() > deadline:
+                raise DependencyUnavailableError(
+                    f"topic {contract.topic} was given its cleanup policy but does not have it yet: try again"
+                )
+            time.sleep(0.05)
 
     def _await(self, topics: Sequence[str]) -> None:
         deadline = time.monotonic() + ANSWER_SECONDS

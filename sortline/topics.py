@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from schemas.errors import SetupError
-from schemas.topics import DEFAULT_PARTITIONS, TopicContract, TopicNames, contracts
+from schemas.topics import DEFAULT_PARTITIONS, TopicContract, TopicNames, contracts, same_policy
 from schemas.wire import SchemaId
 from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
 
@@ -176,12 +176,3 @@ def check_topic(
         schema_id=schema_id,
         problem="; ".join(problems),
     )
-
-
-def same_policy(one: str, other: str) -> bool:
-    """Tell whether two cleanup policies are the same, in whatever order a broker lists them.
-
-    >>> same_policy("delete,compact", "compact,delete")
-    True
-    """
-    return set(one.replace(" ", "").split(",")) == set(other.replace(" ", "").split(","))

@@ -5,13 +5,14 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from schemas.avro_files import load_schema
 from schemas.errors import SetupError
 from schemas.registry import ConfluentRegistry
 from schemas.topics import TopicNames, contracts
 from sortline.topics import apply_topics
+from tests.topic_configs import set_topic_config
 
 pytestmark = pytest.mark.integration
 
@@ -70,12 +71,7 @@ def test_a_topic_with_other_partitions_is_reported_and_not_touched(
 def test_another_cleanup_policy_is_reported_and_set_when_asked(
     bootstrap: str, registry: ConfluentRegistry, topics: TopicNames
 ) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    entry = ConfigEntry("cleanup.policy", "delete", incremental_operation=AlterConfigOpType.SET)
-    changed = ConfigResource(ConfigResource.Type.TOPIC, topics.catalog, incremental_configs=[entry])
-    for future in admin.incremental_alter_configs([changed]).values():
-        future.result()
-
+    set_topic_config(bootstrap, topics.catalog, "cleanup.policy", "delete")
     found = {
         report.topic: report
         for report in apply_topics(bootstrap=bootstrap, registry=registry, names=topics, partitions=3)

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.product_files import read_products
 from schemas.registry import ConfluentRegistry
 from schemas.topics import TopicNames
 from sortline.product_producer import produce_table
 from sortline.topic_reader import TopicReader
+from tests.topic_configs import set_topic_config
 
 pytestmark = pytest.mark.integration
 
@@ -117,11 +117,7 @@ def test_a_broker_that_does_not_answer_is_one_sentence(run: Run, sample_file: Pa
 def test_a_record_too_large_is_counted_as_failed(
     run: Run, topics: TopicNames, bootstrap: str, tmp_path: Path
 ) -> None:
-    entry = ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topics.created, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for changed in admin.incremental_alter_configs([resource]).values():
-        changed.result(30)
+    set_topic_config(bootstrap, topics.created, "max.message.bytes", "2000")
     file = tmp_path / "products.jsonl"
     # Random letters: lz4 would make a repeated one small enough.
     long_title = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from schemas.errors import SortlineError
 from schemas.topics import TopicNames
@@ -23,6 +22,7 @@ from sortline.dead_letters.replay import replay_letters
 from sortline.main import main
 from streams.dialects import Dialect, Failure, error_headers, read_failure
 from tests.integration.streams.conftest import Topics, WorkerProcess, wait_for
+from tests.topic_configs import set_topic_config
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -67,10 +67,7 @@ def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
 
 
 def limit_size(stream: Topics, topic: str, n_bytes: int) -> None:
-    entry = ConfigEntry("max.message.bytes", str(n_bytes), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": stream.bootstrap})
-    admin.incremental_alter_configs([resource])[resource].result(30)
+    set_topic_config(stream.bootstrap, topic, "max.message.bytes", str(n_bytes))
 
 
 def count(stream: Topics, topic: str, *, isolation: str = "read_committed") -> int:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, Message
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 
 from schemas.avro_files import load_schema
 from schemas.columns import PRODUCT_CATEGORIZED
 from schemas.decoding import Decoder
 from tests.integration.streams.conftest import Topics, WorkerProcess, source, wait_for
+from tests.topic_configs import set_topic_config
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Broker
@@ -244,7 +245,7 @@ def test_an_output_too_large_for_its_topic_is_a_dead_letter_and_the_stream_goes_
 ) -> None:
     worker = new_worker().start().wait_ready()
     for topic in (stream.names.categorized, stream.names.review):
-        _set_config(stream.bootstrap, topic, "max.message.bytes", "150")
+        set_topic_config(stream.bootstrap, topic, "max.message.bytes", "150")
     stream.produce_products(50)
     messages = stream.outputs(50)
     assert by_topic(messages) == {stream.names.dead_letters: 50}
@@ -252,7 +253,7 @@ def test_an_output_too_large_for_its_topic_is_a_dead_letter_and_the_stream_goes_
         dict(messages[0].headers() or [])["__connect.errors.exception.message"]
     )
     for topic in (stream.names.categorized, stream.names.review):
-        _set_config(stream.bootstrap, topic, "max.message.bytes", "1048588")
+        set_topic_config(stream.bootstrap, topic, "max.message.bytes", "1048588")
     stream.produce_products(50)
     messages = stream.outputs(100)
     assert by_topic(messages)[stream.names.dead_letters] == 50
@@ -263,7 +264,7 @@ def test_an_output_too_large_for_its_topic_is_a_dead_letter_and_the_stream_goes_
 def test_the_largest_record_of_the_input_becomes_a_dead_letter_byte_for_byte(
     stream: Topics, new_worker: NewWorker
 ) -> None:
-    _set_config(stream.bootstrap, stream.names.dead_letters, "max.message.bytes", "2097152")
+    set_topic_config(stream.bootstrap, stream.names.dead_letters, "max.message.bytes", "2097152")
     large = bytes(range(256)) * 4_090
     stream.produce([(b"large", large), *stream.values(20)], **{"message.max.bytes": 2_000_000})
     worker = new_worker().start()
@@ -271,13 +272,6 @@ def test_the_largest_record_of_the_input_becomes_a_dead_letter_byte_for_byte(
     (letter,) = [one for one in messages if one.topic() == stream.names.dead_letters]
     assert (letter.key(), letter.value()) == (b"large", large)
     assert worker.stop() == 0
-
-
-def _set_config(bootstrap: str, topic: str, name: str, value: str) -> None:
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.incremental_alter_configs([resource])[resource].result(30)
 
 
 def test_aborted_transactions_stay_hidden_and_markers_do_not_hold_up_the_commit(

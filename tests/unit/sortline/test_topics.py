@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.topics import TopicNames, contracts
+from schemas.topics import TopicNames, contracts, same_policy
 from schemas.wire import SchemaId
 from sortline.topic_admin import ExistingTopic
-from sortline.topics import check_topic, same_policy
+from sortline.topics import check_topic
 
 CATEGORIZED = next(contract for contract in contracts(TopicNames()) if contract.topic == "products.categorized")
 
