@@ -22,8 +22,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import uvloop
-
 from models.bundle import load_bundle
 from models.classifier import Classifier
 from schemas import columns
@@ -66,7 +64,8 @@ def run_worker(settings: WorkerSettings) -> int:
         log.error("worker cannot start", extra={"reason": str(error)})  # noqa: TRY400  # the sentence says it all
         return error.exit_code
     batch_bytes = min(settings.max_batch_bytes, ready.max_batch_bytes)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the consumer's thread makes a loop of its own
+    # Not on uvloop: writing to a connection that the broker just closed raises RuntimeError there, which aiokafka
+    # (0.14, its issue 1038) does not expect: its task that fetches metadata ends, and the producer waits for ever.
     return asyncio.run(_serve(replace(settings, max_batch_bytes=batch_bytes), processor))
 
 
