@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,14 @@ from sortline.demo.events import DemoEvents, demo_events, unseen_products
 from sortline.demo.narration import Narrator
 from sortline.demo.outcomes import Outcomes
 from sortline.demo.report import Watched, live_table, show_dead_letters, show_event, show_review, show_summary
-from sortline.demo.surroundings import WorkerProcess, fresh_stack, own_topics, sigterm_as_interrupt, workspace
+from sortline.demo.surroundings import (
+    WorkerProcess,
+    all_ended,
+    fresh_stack,
+    own_topics,
+    sigterm_as_interrupt,
+    workspace,
+)
 from sortline.demo.watch import Watcher
 from sortline.product_producer import Deliveries, encoder_for, flush_all, open_producer, produce_table, send
 from sortline.settings import SortlineSettings
@@ -45,8 +52,7 @@ def tell(
     """
     started = time.monotonic()
     narrator = Narrator(console)
-    with ExitStack() as ends:
-        ends.enter_context(sigterm_as_interrupt())
+    with sigterm_as_interrupt(), all_ended() as ends:
         folder = ends.enter_context(workspace())
         if use_running:
             place = Endpoints(bootstrap=settings.bootstrap, registry_url=settings.registry_url)

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -58,6 +58,34 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def all_ended() -> Iterator[ExitStack]:
+    """Give a stack of what is to be ended afterwards; Ctrl-C and SIGTERM have to wait until all of it is."""
+    ends = ExitStack()
+    try:
+        yield ends
+    finally:
+        with _interrupts_deferred():
+            ends.close()
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if noted:
+        raise KeyboardInterrupt
 
 
 @contextmanager
