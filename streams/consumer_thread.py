@@ -12,6 +12,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import QueueServiceThread
 
+from streams.client_watch import watch_client
 from streams.offsets import Partition
 from streams.records import Record
 
@@ -77,6 +78,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if self.transport.options.reads_committed:
             consumer._isolation_level = "read_committed"
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and from then on notice if the client stops to work."""
+        await super().on_start()
+        client = self._ensure_consumer()._client
+        watch_client(client, "the consumer", self._crash_app)
+
+    def _crash_app(self, error: BaseException) -> None:
+        self.parent_loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.app.crash(error)))
 
     async def on_thread_stop(self) -> None:
         """Leave the group and disconnect, but do not wait for a rebalance that others hold up.

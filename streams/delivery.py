@@ -24,6 +24,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 from mode import Service
 
+from streams.client_watch import watch_client
 from streams.offsets import Partition
 from streams.records import Output
 
@@ -245,6 +246,7 @@ class AtLeastOnce(Service):
     async def _new_producer(self) -> AIOKafkaProducer:
         producer = new_producer(self._options)
         await producer.start()
+        watch_client(producer.client, "the producer", lambda error: asyncio.ensure_future(self.crash(error)))
         return producer
 
     def _running(self) -> Any:

@@ -164,7 +164,14 @@ class PartitionTransaction:
                     start = 0
                     while start < len(rows):
                         batch, start = fill_batch(producer, rows, start)
-                        await (await producer.send_batch(batch, topic, partition=partition))
+                        try:
+                            await (await producer.send_batch(batch, topic, partition=partition))
+                        except REFUSALS as error:
+                            raise TransactionLostError(
+                                f"the transaction of {self._name} is lost: {topic} refuses what it took a moment "
+                                f"ago ({error}), so its limits were lowered meanwhile; nothing of the transaction "
+                                "is visible, and its records are read again, by the limits of then"
+                            ) from error
             finally:
                 self._producer = producer  # also if it is broken: somebody has to close it
 

@@ -21,9 +21,9 @@ from schemas.errors import DependencyUnavailableError, StreamHaltedError
 from schemas.topics import TopicNames
 from streams import metrics
 from streams.breaker import Breaker
+from streams.dead_letter_log import DeadLetterLog
 from streams.dead_letters import STAGE_WRITE, DeadLetterOffice
 from streams.delivery import Delivery, Refusal
-from streams.dialects import read_failure
 from streams.metrics import Counters
 from streams.records import Output, Record
 from streams.slices import SliceOutputs
@@ -112,6 +112,7 @@ class Pipeline:
         self._executor = executor
         self._group_rows = group_rows
         self._now_ms = now_ms
+        self._dead_letter_log = DeadLetterLog()
         # The transport bounds how many slices are in flight, so this queue needs no bound of its own.
         self._waiting: asyncio.Queue[Event] = asyncio.Queue()
         self._scored: asyncio.Queue[_Scored] = asyncio.Queue(maxsize=1)
@@ -221,8 +222,7 @@ class Pipeline:
 
     async def _send(self, outputs: SliceOutputs) -> tuple[int, int]:
         """Send everything; return how many for the categorized and the review topic became dead letters."""
-        if outputs.dead_letters:
-            _log_dead_letters(outputs.dead_letters)
+        self._dead_letter_log.note(outputs.dead_letters)
         categorized, review, _ = await asyncio.gather(
             self._delivery.send(self._topics.categorized, outputs.categorized),
             self._delivery.send(self._topics.review, outputs.review),
@@ -230,7 +230,7 @@ class Pipeline:
         )
         if refusals := [*categorized, *review]:
             letters = [self._refused(one) for one in refusals]
-            _log_dead_letters(letters)
+            self._dead_letter_log.note(letters)
             await self._send_dead_letters(letters)
         return len(categorized), len(review)
 
@@ -265,19 +265,6 @@ class Pipeline:
         add(metrics.TOMBSTONES, outputs.n_tombstones)
         add(metrics.REVIEW, len(outputs.review) - n_refused[1])
         add(metrics.DEAD_LETTERS, len(outputs.dead_letters) + sum(n_refused))
-
-
-def _log_dead_letters(letters: Sequence[Output]) -> None:
-    first = letters[0]
-    found = read_failure(first.headers)
-    log.warning(
-        "records dead-lettered",
-        extra={
-            "n_records": len(letters),
-            "first": _place(first.record),
-            "reason": ((found[1].reason if found is not None else None) or "")[:500],
-        },
-    )
 
 
 def _place(record: Record) -> str:

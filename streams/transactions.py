@@ -28,6 +28,7 @@ from aiokafka.partitioner import murmur2
 from mode import Service
 
 from schemas.errors import SetupError, TransactionLostError
+from streams.client_watch import watch_client
 from streams.delivery import ProducerOptions, Refusal, learn_topics, new_producer
 from streams.offsets import Partition
 from streams.partition_transaction import PartitionTransaction
@@ -233,4 +234,9 @@ class ExactlyOnce(Service):
                 log.warning("waiting for dependency", extra={"dependency": "kafka", "reason": str(error)})
                 await asyncio.sleep(_CONNECT_AGAIN_SECONDS)
             else:
+                watch_client(
+                    producer.client,
+                    f"producer {transactional_id}",
+                    lambda error: asyncio.ensure_future(self.crash(error)),
+                )
                 return producer

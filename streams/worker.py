@@ -28,7 +28,13 @@ from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
 from schemas.encoding import Encoder
-from schemas.errors import SetupError, SortlineError, StreamHaltedError, TransactionLostError
+from schemas.errors import (
+    DependencyUnavailableError,
+    SetupError,
+    SortlineError,
+    StreamHaltedError,
+    TransactionLostError,
+)
 from schemas.registry import ConfluentRegistry
 from streams.app import build_app, now_ms
 from streams.deadline import deadline
@@ -50,6 +56,8 @@ EXIT_HALTED: Final = 3
 EXIT_DEADLINE: Final = 4
 EXIT_TRANSACTION: Final = 5
 
+_LEAST_BATCH_BYTES: Final = 16_384
+
 
 def run_worker(settings: WorkerSettings) -> int:
     """Run a worker in this process until SIGTERM or SIGINT, and return the exit code.
@@ -63,7 +71,9 @@ def run_worker(settings: WorkerSettings) -> int:
     except SortlineError as error:
         log.error("worker cannot start", extra={"reason": str(error)})  # noqa: TRY400  # the sentence says it all
         return error.exit_code
-    batch_bytes = min(settings.max_batch_bytes, ready.max_batch_bytes)
+    # Not below the floor: a limit that is lowered for a moment is read only now, and would cost a round trip for
+    # every few records as long as the worker runs. Larger batches are refused once, and then sent in halves.
+    batch_bytes = max(_LEAST_BATCH_BYTES, min(settings.max_batch_bytes, ready.max_batch_bytes))
     # Not on uvloop: writing to a connection that the broker just closed raises RuntimeError there, which aiokafka
     # (0.14, its issue 1038) does not expect: its task that fetches metadata ends, and the producer waits for ever.
     return asyncio.run(_serve(replace(settings, max_batch_bytes=batch_bytes), processor))
@@ -167,8 +177,8 @@ def _exit_code(error: BaseException | None) -> int:
     if isinstance(error, TransactionLostError):
         log.error("transaction lost", extra={"reason": str(error)})
         return EXIT_TRANSACTION
-    if isinstance(error, SetupError):
+    if isinstance(error, (SetupError, DependencyUnavailableError)):
         log.error("worker cannot go on", extra={"reason": str(error)})
-        return EXIT_SETUP
+        return error.exit_code
     log.error("worker crashed", exc_info=error)
     return EXIT_CRASHED

@@ -12,7 +12,7 @@ from benchmarks.fault_harness.account import Account
 from benchmarks.fault_harness.events import Templates, decide_templates
 from benchmarks.fault_harness.run import Delivery, Plan, Result, run
 from compose.services import Endpoints
-from streams.worker import EXIT_TRANSACTION
+from streams.worker import EXIT_HALTED, EXIT_TRANSACTION
 from tests.tiny_model import tiny_products
 
 if TYPE_CHECKING:
@@ -85,6 +85,16 @@ def test_workers_replaced_in_turn_lose_and_repeat_nothing(short_run: Run) -> Non
 
 def test_a_broker_that_dies_and_comes_back_loses_nothing(short_run: Run, broker: Broker) -> None:
     checked(short_run(scenario="outage", events=3_000, repetitions=1, fault_seconds=2.0, broker=broker))
+
+
+@pytest.mark.parametrize("delivery", get_args(Delivery))
+def test_a_broker_that_refuses_outputs_for_a_while_loses_nothing(short_run: Run, delivery: Delivery) -> None:
+    result = short_run(scenario="produce-error", delivery=delivery, events=6_000, repetitions=2, fault_seconds=2.0)
+    account = checked(result)
+    # The fault met the stream: as dead letters, or as a transaction that was written in part and given up.
+    assert account.total("elsewhere") + account.total("aborted") > 0
+    # Whether a worker meets the refusal of all three, and where, depends on the moment; how it ends does not.
+    assert set(result.exits) <= {0, EXIT_HALTED, EXIT_TRANSACTION}
 
 
 def test_a_model_slower_than_the_session_loses_and_repeats_nothing(short_run: Run) -> None:

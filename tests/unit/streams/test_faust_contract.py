@@ -15,6 +15,7 @@ import aiokafka
 import faust
 import mode
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher as AioFetcher
 from aiokafka.consumer.subscription_state import Assignment, Subscription, SubscriptionState, TopicPartitionState
@@ -136,6 +137,10 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (AIOKafkaConsumer.start, "isolation_level=self._isolation_level"),
     (AIOKafkaConsumer.start, "self._fetcher = Fetcher("),
     (AioFetcher.__init__, "self._records = "),
+    # the task whose end would go unnoticed, and that closing the client cancels it
+    (AIOKafkaClient.bootstrap, "self._sync_task = create_task(self._md_synchronizer())"),
+    (AIOKafkaClient.close, "self._sync_task.cancel()"),
+    (aiokafka.AIOKafkaProducer.__init__, "self.client = AIOKafkaClient("),
     (driver.AIOKafkaConsumerThread.on_start, "self._consumer = self._create_consumer("),
     (Consumer.__init__, "self._acked = defaultdict(list)"),
     (Consumer.__init__, "self._read_offset = defaultdict("),

@@ -47,13 +47,14 @@ class Batch:
 
 @dataclass
 class Broker:
-    """Committed transactions: keys by topic and partition, and offsets. `huge` values are refused."""
+    """Committed transactions: keys by topic and partition, and offsets. Refuses values by how they begin."""
 
     partitions: dict[str, int] = field(default_factory=lambda: {IN: 2, OUT: 2, REVIEW: 2})
     committed: list[tuple[dict[tuple[str, int], list[bytes | None]], dict[Any, int]]] = field(default_factory=list)
     owners: dict[str, FakeProducer] = field(default_factory=dict)
     producers: list[FakeProducer] = field(default_factory=list)
     failures: list[KafkaError] = field(default_factory=list)
+    refused: tuple[bytes, ...] = (b"huge",)
     is_slow: bool = False
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,6 +79,7 @@ class FakeProducer:
     written: dict[tuple[str, int], list[bytes | None]] | None = None
     offsets: dict[Any, int] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
+    client: object = None
     is_unfit: bool = False
     is_stopped: bool = False
     n_aborted: int = 0
@@ -119,7 +121,7 @@ class FakeProducer:
         except ProducerFenced as error:
             answer.set_exception(error)
             return answer
-        if any((value or b"").startswith(b"huge") for _, value in batch.rows):
+        if any((value or b"").startswith(self.broker.refused) for _, value in batch.rows):
             self.is_unfit = True
             answer.set_exception(MessageSizeTooLargeError())
         else:
@@ -151,6 +153,7 @@ class FakeProducer:
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
     monkeypatch.setattr(transactions, "new_producer", broker.new_producer)
+    monkeypatch.setattr(transactions, "watch_client", lambda *_: None)  # these producers have no client to fail
     monkeypatch.setattr(transactions, "_CONNECT_AGAIN_SECONDS", 0.0)
     return broker
 
@@ -392,4 +395,19 @@ async def test_a_cancelled_begin_holds_nothing(broker: Broker) -> None:
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert await commit(delivery, p0=1) == {ZERO: 1}
+    await delivery.stop()
+
+
+async def test_a_topic_whose_limit_was_lowered_loses_the_transaction_and_says_so(
+    broker: Broker, outputs: Outputs
+) -> None:
+    delivery = await owning(ZERO)
+    await delivery.begin(frozenset({ZERO}))
+    await delivery.send(OUT, outputs(b"a", value=b"large"))
+    broker.refused = (b"huge", b"large")
+    with pytest.raises(TransactionLostError, match=f"{OUT} refuses what it took a moment ago"):
+        await delivery.send(OUT, outputs(b"b", value=b"huge"))
+    delivery.spoil(frozenset({ZERO}))
+    assert await commit(delivery, p0=2) == {}
+    assert broker.committed == []
     await delivery.stop()
