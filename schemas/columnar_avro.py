@@ -51,7 +51,7 @@ def decode_columns(datums: Sequence[bytes], schema: str) -> pa.RecordBatch:
     return batch
 
 
-def encode_columns(batch: pa.RecordBatch, schema: str) -> list[bytes]:
+def encode_columns(batch: pa.RecordBatch, schema: str) -> pa.BinaryArray:
     """Encode each row of a batch; columns are found by name.
 
     Raises ColumnarAvroError if a column is missing, has another type, or holds what the schema cannot.
@@ -60,7 +60,7 @@ def encode_columns(batch: pa.RecordBatch, schema: str) -> list[bytes]:
         (column,) = cast("list[pa.BinaryArray]", pyruhvro.serialize_record_batch(batch, schema, 1))
     except BaseException as error:
         raise _columnar(error) from error
-    return cast("list[bytes]", column.to_pylist())
+    return column
 
 
 def _columnar(error: BaseException) -> BaseException:

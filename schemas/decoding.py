@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.avro_types import parse_record
 from schemas.errors import InvalidRecordError
-from schemas.wire import HEADER_SIZE, SchemaId, read_header
+from schemas.framed import FramedValues
+from schemas.wire import SchemaId, read_header
 from schemas.writers import NotInColumnsError, Reader, Writer, one_batch
 
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ class Decoder:
         self._reader = Reader.of(parse_record(schema), columns)
         self._writers: dict[SchemaId, Writer | Unreadable] = {}
 
-    def decode(self, values: Sequence[bytes]) -> DecodedBatch:
+    def decode(self, values: Sequence[bytes] | pa.Array[Any]) -> DecodedBatch:
         """Decode framed values, in order; the batch has exactly the decoder's columns, all text valid UTF-8.
+
+        The values are bytes, or an Arrow array of (large) binary, which is read in place.
 
         A value that is damaged, or written with a schema that the registry does not know or that has not what ours
         needs, is rejected with the reason and does not disturb its neighbours: what becomes of a value never
@@ -72,7 +74,7 @@ class Decoder:
         pieces: list[_Piece] = []
         rejected: list[Rejected] = []
         schema_ids: set[SchemaId] = set()
-        for start, rows, framed in _by_header(values):
+        for start, rows, framed in FramedValues.of(values).by_header():
             try:
                 schema_id = read_header(start)
                 writer = self._writer(schema_id)
@@ -125,20 +127,8 @@ def _open(schema_id: SchemaId, text: str, reader: Reader) -> Writer | Unreadable
     return writer
 
 
-def _by_header(values: Sequence[bytes]) -> Iterator[tuple[bytes, npt.NDArray[np.int64], Sequence[bytes]]]:
-    starts = [value[:HEADER_SIZE] for value in values]
-    if len(set(starts)) == 1:
-        yield starts[0], np.arange(len(values)), values
-        return
-    groups: defaultdict[bytes, list[int]] = defaultdict(list)
-    for row, start in enumerate(starts):
-        groups[start].append(row)
-    for start, rows in groups.items():
-        yield start, np.array(rows, np.int64), [values[row] for row in rows]
-
-
 def _read(
-    writer: Writer, schema_id: SchemaId, values: Sequence[bytes], rows: npt.NDArray[np.int64]
+    writer: Writer, schema_id: SchemaId, values: FramedValues, rows: npt.NDArray[np.int64]
 ) -> Iterator[_Piece]:
     if writer.by_column:
         try:
@@ -149,8 +139,8 @@ def _read(
             return
         if len(values) > _READ_ONE_BY_ONE:
             half = len(values) // 2
-            yield from _read(writer, schema_id, values[:half], rows[:half])
-            yield from _read(writer, schema_id, values[half:], rows[half:])
+            yield from _read(writer, schema_id, values.take(slice(half)), rows[:half])
+            yield from _read(writer, schema_id, values.take(slice(half, None)), rows[half:])
             return
     batch, accepted, faults = writer.read_rows(values)
     rejected = [

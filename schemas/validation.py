@@ -42,10 +42,11 @@ _SHOWN_CHARACTERS: Final = 40
 _Problems = defaultdict[int, list[str]]
 
 
-def check_products(batch: pa.RecordBatch, keys: Sequence[bytes | None]) -> tuple[Rejected, ...]:
+def check_products(batch: pa.RecordBatch, keys: Sequence[bytes | None] | pa.Array[Any]) -> tuple[Rejected, ...]:
     """Return the rows that are no valid products, in order, each with all that is wrong with it.
 
-    `keys` are the records' keys, aligned to the batch's rows; `row` is a row of the batch. The batch has the
+    `keys` are the records' keys, aligned to the batch's rows, as bytes or as an Arrow array of (large) binary with
+    nulls where a record has none; `row` is a row of the batch. The batch has the
     columns of `columns.PRODUCT` (and may have more), with valid UTF-8, as the decoder gives them.
     """
     if len(keys) != batch.num_rows:
@@ -97,7 +98,13 @@ def shortened(value: object) -> str:
     return text[:_SHOWN_CHARACTERS] + ("…" if len(text) > _SHOWN_CHARACTERS else "")
 
 
-def _check_keys(product_ids: pa.Array[Any], keys: Sequence[bytes | None], problems: _Problems) -> None:
+def _check_keys(
+    product_ids: pa.Array[Any], keys: Sequence[bytes | None] | pa.Array[Any], problems: _Problems
+) -> None:
+    if isinstance(keys, pa.Array):
+        if keys.equals(product_ids.cast(keys.type)):
+            return
+        keys = cast("list[bytes | None]", keys.to_pylist())
     expected = product_ids.cast(pa.binary()).to_pylist()
     if expected == list(keys):
         return

@@ -6,7 +6,7 @@ import io
 import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import fastavro
 import numpy as np
@@ -15,12 +15,10 @@ import pyarrow as pa
 from schemas.avro_types import Field, Primitive, Record, schema_text
 from schemas.columnar_avro import ColumnarAvroError, carries, decode_columns
 from schemas.datum_check import datum_fault
+from schemas.framed import FramedValues
 from schemas.made_up import made_up_datum
 from schemas.resolution import Source, resolve
 from schemas.wire import HEADER_SIZE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _END_FIELD: Final = Field("sortline_end_of_datum", Primitive("double"))
 
@@ -72,13 +70,13 @@ class Writer:
         self.by_column = False  # until the trial, in which rows are read one by one to compare with
         self.by_column = resolution.by_column and carries(writer) and self._trial_succeeds()
 
-    def read_columns(self, values: Sequence[bytes]) -> pa.RecordBatch:
+    def read_columns(self, values: FramedValues) -> pa.RecordBatch:
         """Return the reader's columns of many framed values at once.
 
         Raises NotInColumnsError if any of them has a fault, or needs to be looked at alone.
         """
         try:
-            batch = decode_columns([value[HEADER_SIZE:] + _END_MARK for value in values], self._text)
+            batch = decode_columns(values.datums(_END_MARK), self._text)
         except ColumnarAvroError as error:
             raise NotInColumnsError from error
         marks = np.asarray(batch.column(batch.num_columns - 1))
@@ -87,28 +85,27 @@ class Writer:
         arrays = [column.of(batch) for column in self._columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self._reader.columns)
 
-    def read_rows(self, values: Sequence[bytes]) -> tuple[pa.RecordBatch, list[int], dict[int, str]]:
+    def read_rows(self, values: FramedValues) -> tuple[pa.RecordBatch, list[int], dict[int, str]]:
         """Return the reader's columns of those framed values that can be read, looking at each.
 
         Also returns the positions in `values` of the batch's rows, and the fault of the others by position.
         """
         faults: dict[int, str] = {}
-        for at, value in enumerate(values):
-            fault = datum_fault(value[HEADER_SIZE:], self._record)
+        datums = values.datums(b"")
+        for at, datum in enumerate(datums):
+            fault = datum_fault(datum, self._record)
             if fault is not None:
                 faults[at] = fault
-        sound = [at for at in range(len(values)) if at not in faults]
+        sound = [at for at in range(len(datums)) if at not in faults]
         if faults and self.by_column:
             try:
-                return self.read_columns([values[at] for at in sound]), sound, faults
+                return self.read_columns(values.take(sound)), sound, faults
             except NotInColumnsError:
                 pass
         batches, accepted = [], []
         for at in sound:
             try:
-                row = fastavro.schemaless_reader(
-                    io.BytesIO(values[at][HEADER_SIZE:]), self._parsed, self._reader.parsed
-                )
+                row = fastavro.schemaless_reader(io.BytesIO(datums[at]), self._parsed, self._reader.parsed)
                 batches.append(pa.RecordBatch.from_pylist([cast("dict[str, Any]", row)], self._reader.columns))
             except Exception as error:  # noqa: BLE001 - fastavro raises IndexError, KeyError and others too
                 faults[at] = f"{type(error).__name__}: {error}"
@@ -117,11 +114,13 @@ class Writer:
         return one_batch(batches, self._reader.columns), accepted, faults
 
     def _trial_succeeds(self) -> bool:
-        trials = [bytes(HEADER_SIZE) + made_up_datum(self._record, rich=rich) for rich in (False, True)]
+        trials = FramedValues.of(
+            [bytes(HEADER_SIZE) + made_up_datum(self._record, rich=rich) for rich in (False, True)]
+        )
         # One of them may have a null where ours requires a value.
         expected, readable, _ = self.read_rows(trials)
         try:
-            return bool(readable) and self.read_columns([trials[at] for at in readable]).equals(expected)
+            return bool(readable) and self.read_columns(trials.take(readable)).equals(expected)
         except NotInColumnsError:
             return False
 

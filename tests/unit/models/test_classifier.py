@@ -16,8 +16,9 @@ from models.calibration import Calibration
 from models.classifier import Classifier
 from models.taxonomy import Taxonomy
 from models.trees import Trees
-from schemas import columns
+from schemas import columns, stages
 from schemas.errors import SetupError
+from schemas.stages import StageClock
 from tests.tiny_model import fit_tiny_classifier, tiny_products
 
 
@@ -150,3 +151,18 @@ def test_parts_that_do_not_fit_together_are_refused() -> None:
         dataclasses.replace(classic, calibration=Calibration(bias=np.zeros(2)))
     with pytest.raises(SetupError, match="threshold"):
         dataclasses.replace(classic, threshold=1.5)
+
+
+def test_a_clock_gets_every_stage_and_changes_nothing(classifier: Classifier, products: pa.RecordBatch) -> None:
+    ticks = iter(range(1000))
+    clock = StageClock(lambda: next(ticks))
+    clock.start()
+    assert classifier.classify(products, clock).equals(classifier.classify(products))
+    assert list(clock.nanoseconds) == [
+        stages.NGRAMS,
+        stages.DENSE,
+        stages.TREES,
+        stages.TEXT_MODEL,
+        stages.DECIDE,
+    ]
+    assert sum(clock.nanoseconds.values()) == next(ticks) - 1

@@ -168,3 +168,25 @@ def test_a_batch_of_values_is_as_many_batches_of_one(product: Subject) -> None:
         pa.Table.from_batches([one.batch for one in alone]).combine_chunks().to_batches()[0]
     )
     assert [one.reason for one in together.rejected] == [one.rejected[0].reason for one in alone if one.rejected]
+
+
+@pytest.mark.parametrize("layout", [pa.binary(), pa.large_binary()])
+def test_an_arrow_array_is_decoded_as_the_list_of_its_values(product: Subject, layout: pa.DataType) -> None:
+    values = values_of(product, 60)
+    breaks = list(BROKEN.values())
+    values[10:40] = [breaks[number % len(breaks)](value) for number, value in enumerate(values[10:40])]
+    array = pa.array([b"before", *values, b"behind"], layout)
+    for start, stop in ((0, 60), (0, 10), (5, 45), (40, 60), (12, 13), (0, 0)):
+        expected = product.decoder.decode(values[start:stop])
+        found = product.decoder.decode(array.slice(1 + start, stop - start))
+        assert found.batch.equals(expected.batch)
+        assert found.rows.tolist() == expected.rows.tolist()
+        assert found.rejected == expected.rejected
+        assert found.schema_ids == expected.schema_ids
+
+
+def test_an_arrow_array_of_something_else_is_a_fault_of_the_caller(product: Subject) -> None:
+    with pytest.raises(ValueError, match="a null is no value"):
+        product.decoder.decode(pa.array([b"x", None], pa.binary()))
+    with pytest.raises(TypeError, match="expected binary"):
+        product.decoder.decode(pa.array(["x"], pa.string()))

@@ -93,3 +93,16 @@ def test_a_missing_column_is_named(categorized: Subject) -> None:
     batch = categorized.batch(load_examples("product_categorized")).drop_columns(["source", "decision"])
     with pytest.raises(SortlineError, match="without column decision, source cannot be encoded"):
         categorized.encoder.encode(batch)
+
+
+@every_schema
+@pytest.mark.parametrize("by_column", [True, False])
+def test_frame_and_datum_are_the_value(subject: Callable[[str], Subject], stem: str, by_column: bool) -> None:
+    our = subject(stem)
+    batch = our.batch(load_examples(stem))
+    encoder = Encoder(our.text, our.schema_id)
+    encoder.by_column = by_column
+    datums = encoder.encode_arrays(batch)
+    assert datums.type == pa.binary()
+    assert [encoder.frame + datum for datum in datums.to_pylist()] == encoder.encode(batch)
+    assert len(encoder.encode_arrays(batch.slice(1, 0))) == 0

@@ -203,3 +203,17 @@ def test_a_batch_is_checked_as_its_rows_are_alone(cases: list[tuple[dict[str, An
 def test_a_long_value_is_cut_for_the_sentence() -> None:
     assert shortened("x" * 41) == f"'{'x' * 40}'…"
     assert shortened("x" * 40) == f"'{'x' * 40}'"
+
+
+@pytest.mark.parametrize("layout", [pa.binary(), pa.large_binary()])
+def test_keys_in_an_arrow_array_are_judged_as_those_in_a_list(layout: pa.DataType) -> None:
+    batch = products(*(GOOD | {"product_id": f"p{number}"} for number in range(5)))
+    good = [b"p0", b"p1", b"p2", b"p3", b"p4"]
+    for keys in (good, [b"p0", None, b"p2", b"", b"\xff"], [None] * 5):
+        expected = check_products(batch, keys)
+        assert check_products(batch, pa.array(keys, layout)) == expected
+        assert bool(expected) is (keys is not good)
+    shown = pa.array([b"x", *good, b"y"], layout).slice(2, 3)
+    assert check_products(batch.slice(1, 3), shown) == ()
+    with pytest.raises(ValueError, match="3 keys for 5 rows"):
+        check_products(batch, shown)

@@ -1,0 +1,110 @@
+"""Values as Kafka has them, side by side in one buffer: no Python object a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.wire import HEADER_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_POWERS = 256 ** np.arange(HEADER_SIZE - 1, -1, -1, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FramedValues:
+    """Framed values: value i is `content[starts[i]:ends[i]]`.
+
+    Attributes:
+        content: uint8, read-only.
+        starts, ends: int64, aligned.
+    """
+
+    content: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    _raw: list[bytes] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def of(cls, values: Sequence[bytes] | pa.Array[Any]) -> FramedValues:
+        """Lay out values, in order; those of an Arrow array, (large) binary without nulls, are not copied."""
+        if isinstance(values, pa.Array):
+            return cls._of_array(values)
+        ends = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
+        starts = np.zeros(len(values), np.int64)
+        starts[1:] = ends[:-1]
+        raw = b"".join(values)
+        return cls(np.frombuffer(raw, np.uint8), starts, ends, [raw])
+
+    @classmethod
+    def _of_array(cls, values: pa.Array[Any]) -> FramedValues:
+        if values.null_count:
+            raise ValueError("a null is no value: tombstones must be taken out before")
+        offset_type = {pa.binary(): np.int32, pa.large_binary(): np.int64}.get(values.type)
+        if offset_type is None:
+            raise TypeError(f"values of Arrow type {values.type}, expected binary or large_binary")
+        _, offsets, data = values.buffers()
+        if not len(values) or offsets is None:
+            return cls.of([])
+        bounds = np.frombuffer(memoryview(offsets), np.uint8).view(offset_type)
+        bounds = bounds[values.offset : values.offset + len(values) + 1].astype(np.int64)
+        content = np.frombuffer(b"" if data is None else memoryview(data), np.uint8)
+        content.flags.writeable = False  # one type for the kernels, whether or not Arrow calls the buffer mutable
+        return cls(content, bounds[:-1], bounds[1:])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, rows: slice | npt.NDArray[np.int64] | list[int]) -> FramedValues:
+        """Return some of the values, in the order given; the content is shared."""
+        return FramedValues(self.content, self.starts[rows], self.ends[rows], self._raw)
+
+    def __iter__(self) -> Iterator[bytes]:
+        raw = self._as_bytes()
+        return (raw[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True))
+
+    def datums(self, behind: bytes) -> list[bytes]:
+        """Return the values without their headers, each with `behind` after it."""
+        raw = self._as_bytes()
+        starts = (self.starts + HEADER_SIZE).tolist()
+        return [raw[start:end] + behind for start, end in zip(starts, self.ends.tolist(), strict=True)]
+
+    def by_header(self) -> Iterator[tuple[bytes, npt.NDArray[np.int64], FramedValues]]:
+        """Group by the first five bytes (fewer, if a value has fewer): yield these, the positions and the values.
+
+        Positions ascend within a group.
+        """
+        if not len(self):
+            return
+        whole = self.ends - self.starts >= HEADER_SIZE
+        if whole.all():
+            first = int(self.starts[0])
+            headers = self._headers(self.starts)
+            if (headers == headers[0]).all():
+                yield self.content[first : first + HEADER_SIZE].tobytes(), np.arange(len(self)), self
+                return
+        else:
+            headers = -1 - np.arange(len(self), dtype=np.int64)  # those that are too short are alone
+            headers[whole] = self._headers(self.starts[whole])
+        order = np.argsort(headers, kind="stable")
+        cuts = np.flatnonzero(np.diff(headers[order])) + 1
+        for rows in np.split(order, cuts):
+            start = int(self.starts[rows[0]])
+            end = min(int(self.ends[rows[0]]), start + HEADER_SIZE)
+            yield self.content[start:end].tobytes(), rows, self.take(rows)
+
+    def _headers(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the first five bytes as one number each."""
+        numbers: npt.NDArray[np.int64] = self.content[starts[:, None] + np.arange(HEADER_SIZE)] @ _POWERS
+        return numbers
+
+    def _as_bytes(self) -> bytes:
+        if not self._raw:
+            self._raw.append(self.content.tobytes())
+        return self._raw[0]
