@@ -14,10 +14,11 @@ import numpy.typing as npt
 from numba import njit
 
 from features.ngrams import TokenCounts
-from models.weighting import Weighting, frozen
+from models.row_sums import LANES, add_rows_of_16, add_rows_of_32, fetch_line
+from models.weighting import Weighting, block_scale, frozen, raw_weight
 from schemas.errors import SetupError
 
-_LANES: Final = 8  # Rows of the table are padded to a multiple of this: whole vector registers, no tail loop.
+_CACHE_LINE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +38,7 @@ class TextModel:
     buckets: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    _slot: npt.NDArray[np.int32] = field(init=False, repr=False)
+    _known: npt.NDArray[np.int64] = field(init=False, repr=False)
     _table: npt.NDArray[np.float32] = field(init=False, repr=False)
     _bias: npt.NDArray[np.float32] = field(init=False, repr=False)
 
@@ -56,14 +57,16 @@ class TextModel:
             raise SetupError(f"The text model's buckets must ascend and lie in 0..{self.weighting.n_buckets - 1}.")
         # Frequent buckets side by side: most of what a product gathers then shares few memory pages.
         order = np.argsort(self.weighting.idf[self.buckets], kind="stable")
-        slot = np.full(self.weighting.n_buckets, -1, np.int32)
-        slot[self.buckets[order]] = np.arange(len(order), dtype=np.int32)
-        width = -(-self.n_classes // _LANES) * _LANES
-        table = np.zeros((len(self.buckets), width), np.float32)
+        slot = np.full(self.weighting.n_buckets, -1, np.int64)
+        slot[self.buckets[order]] = np.arange(len(order))
+        # Where a bucket's weights are, and its idf, in one number: one wait for memory instead of two.
+        known = (slot << 32) | self.weighting.idf.view(np.uint32).astype(np.int64)
+        width = -(-self.n_classes // LANES) * LANES
+        table = _aligned_zeros(len(self.buckets), width)
         table[:, : self.n_classes] = self.weights[order]
         bias = np.zeros(width, np.float32)
         bias[: self.n_classes] = self.bias
-        for name, array in (("_slot", slot), ("_table", table), ("_bias", bias)):
+        for name, array in (("_known", known), ("_table", table), ("_bias", bias)):
             object.__setattr__(self, name, frozen(array))
         for name in ("buckets", "weights", "bias"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
@@ -89,56 +92,78 @@ class TextModel:
         return len(self.bias)
 
     def scores(self, tokens: TokenCounts) -> npt.NDArray[np.float32]:
-        """Return the linear scores, float32 (n_rows, n_classes). Pure; releases the GIL.
+        """Return the linear scores, float32 (n_rows, n_classes), not contiguous. Pure; releases the GIL.
 
         A row without any known n-gram scores the bias. Raises SetupError if the tokens have another number of
         blocks than the model.
         """
-        entry_weights = self.weighting.entry_weights(tokens)
-        n_blocks = self.weighting.n_blocks
-        padded = np.empty(((len(tokens.indptr) - 1) // n_blocks, len(self._bias)), np.float32)
-        row_starts = np.ascontiguousarray(tokens.indptr[::n_blocks])
-        _add_up(row_starts, tokens.buckets, entry_weights, self._slot, self._table, self._bias, padded)
-        return np.ascontiguousarray(padded[:, : self.n_classes])
+        self.weighting.check_blocks(tokens)
+        n_rows = (len(tokens.indptr) - 1) // self.weighting.n_blocks
+        padded = np.empty((n_rows, len(self._bias)), np.float32)
+        _add_up(
+            tokens.indptr,
+            tokens.buckets,
+            tokens.counts,
+            self._known,
+            self.weighting.block_weights,
+            self._table,
+            self._bias,
+            padded,
+        )
+        return padded[:, : self.n_classes]
+
+
+def _aligned_zeros(n_rows: int, width: int) -> npt.NDArray[np.float32]:
+    """Return float32 (n_rows, width) that starts with a cache line: no row then lies in one more than it needs."""
+    n_bytes = 4 * n_rows * width
+    room = np.zeros(n_bytes + _CACHE_LINE_BYTES, np.uint8)
+    start = -room.ctypes.data % _CACHE_LINE_BYTES
+    return room[start : start + n_bytes].view(np.float32).reshape(n_rows, width)
 
 
 @njit(cache=True, nogil=True)
 def _add_up(
-    row_starts: npt.NDArray[np.int64],
+    indptr: npt.NDArray[np.int64],
     buckets: npt.NDArray[np.int32],
-    entry_weights: npt.NDArray[np.float32],
-    slot: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.float32],
+    known: npt.NDArray[np.int64],
+    block_weights: npt.NDArray[np.float32],
     table: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
     scores: npt.NDArray[np.float32],
 ) -> None:
+    n_blocks = block_weights.shape[0]
+    width = bias.shape[0]
+    flat = table.reshape(-1)
     longest = 0
     for row in range(scores.shape[0]):
-        longest = max(longest, row_starts[row + 1] - row_starts[row])
+        longest = max(longest, indptr[(row + 1) * n_blocks] - indptr[row * n_blocks])
     kept = np.empty(longest + 1, np.int32)
-    kept_weights = np.empty(longest + 1, np.float32)
+    weights = np.empty(longest + 1, np.float32)
     for row in range(scores.shape[0]):
-        # Without a branch: whether a bucket is known is a coin toss that the processor cannot predict.
         n_kept = 0
-        for entry in range(row_starts[row], row_starts[row + 1]):
-            at = slot[buckets[entry]]
-            kept[n_kept] = at
-            kept_weights[n_kept] = entry_weights[entry]
-            n_kept += 1 if at >= 0 else 0
-        sums = scores[row]
-        for k in range(bias.shape[0]):
-            sums[k] = bias[k]
-        # Four rows of the table at a time, to wait for memory once instead of four times; the order of the
-        # additions stays that of the entries.
-        i = 0
-        while i + 3 < n_kept:
-            a, b, c, d = table[kept[i]], table[kept[i + 1]], table[kept[i + 2]], table[kept[i + 3]]
-            wa, wb, wc, wd = kept_weights[i], kept_weights[i + 1], kept_weights[i + 2], kept_weights[i + 3]
-            for k in range(bias.shape[0]):
-                sums[k] = (((sums[k] + wa * a[k]) + wb * b[k]) + wc * c[k]) + wd * d[k]
-            i += 4
-        while i < n_kept:
-            a, wa = table[kept[i]], kept_weights[i]
-            for k in range(bias.shape[0]):
-                sums[k] += wa * a[k]
-            i += 1
+        for block in range(n_blocks):
+            first = n_kept
+            squares = 0.0
+            for entry in range(indptr[row * n_blocks + block], indptr[row * n_blocks + block + 1]):
+                slot_and_idf = known[buckets[entry]]
+                weight = raw_weight(np.uint32(slot_and_idf & 0xFFFFFFFF).view(np.float32), counts[entry])
+                squares += np.float64(weight) * np.float64(weight)
+                slot = slot_and_idf >> 32
+                # The row's memory is asked for now and read when all entries of the product are known.
+                for column in range(0, width, LANES):
+                    fetch_line(flat, max(slot, 0) * width + column)
+                # Without a branch: whether a bucket is known is a coin toss that the processor cannot predict.
+                kept[n_kept] = slot
+                weights[n_kept] = weight
+                n_kept += 1 if slot >= 0 else 0
+            if squares > 0:
+                scale = block_scale(block_weights[block], squares)
+                for i in range(first, n_kept):
+                    weights[i] *= scale
+        column = 0
+        while column + 2 * LANES <= width:
+            add_rows_of_32(table, column, kept, weights, n_kept, bias, scores, row)
+            column += 2 * LANES
+        if column < width:
+            add_rows_of_16(table, column, kept, weights, n_kept, bias, scores, row)

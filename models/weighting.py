@@ -62,13 +62,17 @@ class Weighting:
         Sums of squares run over a block's entries in order, in float64, so the result of a row does not depend on
         the rows around it. Raises SetupError if the tokens have another number of blocks.
         """
+        self.check_blocks(tokens)
+        weights = np.empty(len(tokens.buckets), np.float32)
+        _weigh(tokens.indptr, tokens.buckets, tokens.counts, self.idf, self.block_weights, weights)
+        return weights
+
+    def check_blocks(self, tokens: TokenCounts) -> None:
+        """Raise SetupError if the tokens have another number of blocks."""
         if tokens.n_blocks != self.n_blocks:
             raise SetupError(
                 f"The products have {tokens.n_blocks} text blocks and the model was fitted on {self.n_blocks}."
             )
-        weights = np.empty(len(tokens.buckets), np.float32)
-        _weigh(tokens.indptr, tokens.buckets, tokens.counts, self.idf, self.block_weights, weights)
-        return weights
 
     def row_vectors(self, tokens: TokenCounts) -> sparse.csr_matrix:
         """Return the rows that the linear model is fitted on: CSR (n_rows, n_buckets), float32.
@@ -108,6 +112,23 @@ def fit_weighting(tokens: TokenCounts, *, n_buckets: int, block_weights: npt.Arr
 
 
 @njit(cache=True, nogil=True)
+def raw_weight(idf: np.float32, count: np.float32) -> np.float32:
+    """Return what an entry weighs before its block is scaled. Kernels elsewhere call it: see `block_scale`."""
+    # Most n-grams occur once: no logarithm for them.
+    return idf if count == 1 else idf * np.float32(1.0 + math.log(count))
+
+
+@njit(cache=True, nogil=True)
+def block_scale(block_weight: np.float32, squares: float) -> np.float32:
+    """Return the factor of a block's entries, given the sum of their squares, in float64 and above 0.
+
+    numba's cache does not notice that a kernel in another file calls something that changed: after a change here,
+    delete `models/__pycache__`.
+    """
+    return np.float32(block_weight / math.sqrt(squares))
+
+
+@njit(cache=True, nogil=True)
 def _weigh(
     indptr: npt.NDArray[np.int64],
     buckets: npt.NDArray[np.int32],
@@ -121,14 +142,11 @@ def _weigh(
         start, stop = indptr[block], indptr[block + 1]
         squares = 0.0
         for entry in range(start, stop):
-            weight = idf[buckets[entry]]
-            # Most n-grams occur once: no logarithm for them.
-            if counts[entry] != 1:
-                weight *= np.float32(1.0 + math.log(counts[entry]))
+            weight = raw_weight(idf[buckets[entry]], counts[entry])
             weights[entry] = weight
             squares += np.float64(weight) * np.float64(weight)
         if squares > 0:
-            scale = np.float32(block_weights[block % n_blocks] / math.sqrt(squares))
+            scale = block_scale(block_weights[block % n_blocks], squares)
             for entry in range(start, stop):
                 weights[entry] *= scale
 

@@ -166,3 +166,31 @@ def test_arrays_that_do_not_fit_together_are_refused(
 def test_a_weighting_that_is_not_finite_is_refused() -> None:
     with pytest.raises(SetupError, match="finite"):
         Weighting(idf=np.array([np.inf], np.float32), block_weights=np.ones(1, np.float32))
+
+
+@pytest.mark.parametrize("n_classes", [2, 16, 17, 32, 33, 45, 64, 70])
+def test_any_number_of_classes_adds_up_in_the_order_of_the_entries(n_classes: int) -> None:
+    chance = np.random.default_rng(n_classes)
+    n_buckets, n_rows = 64, 9
+    weighting = Weighting(
+        idf=chance.uniform(1, 5, n_buckets).astype(np.float32), block_weights=np.array([1, 0.5], np.float32)
+    )
+    weights = chance.normal(size=(n_buckets, n_classes)).astype(np.float32)
+    weights[chance.random(n_buckets) < 0.3] = 0
+    bias = chance.normal(size=n_classes).astype(np.float32)
+    model = TextModel.from_dense(weighting=weighting, weights=weights, bias=bias)
+    sizes = chance.integers(0, 12, 2 * n_rows)
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    tokens = TokenCounts(
+        indptr=indptr,
+        buckets=chance.integers(0, n_buckets, indptr[-1]).astype(np.int32),
+        counts=chance.choice(np.array([1, 1, 1, 2, 40], np.float32), indptr[-1]),
+        n_blocks=2,
+    )
+    entry_weights = weighting.entry_weights(tokens)
+    scores = model.scores(tokens)
+    for row in range(n_rows):
+        expected = bias.copy()
+        for entry in range(indptr[2 * row], indptr[2 * row + 2]):
+            expected += entry_weights[entry] * weights[tokens.buckets[entry]]
+        assert scores[row].tobytes() == expected.tobytes()

@@ -104,5 +104,5 @@ def test_frame_and_datum_are_the_value(subject: Callable[[str], Subject], stem: 
     encoder.by_column = by_column
     datums = encoder.encode_arrays(batch)
     assert datums.type == pa.binary()
-    assert [encoder.frame + datum for datum in datums.to_pylist()] == encoder.encode(batch)
+    assert [encoder.frame + (datum or b"") for datum in datums.to_pylist()] == encoder.encode(batch)
     assert len(encoder.encode_arrays(batch.slice(1, 0))) == 0
