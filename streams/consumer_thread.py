@@ -13,6 +13,7 @@ from faust.types import TP
 from mode.threads import QueueServiceThread
 
 from streams.client_watch import watch_client
+from streams.columnar_fetch import install
 from streams.offsets import Partition
 from streams.records import Record
 
@@ -72,6 +73,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     mundane_level = "debug"  # that a service starts is no news
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        install()
         # Faust fixes these two in the call of the constructor; the consumer reads them when it starts.
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = int(self.transport.options.fetch_wait_seconds * 1000)

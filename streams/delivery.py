@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -24,8 +24,10 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 from mode import Service
 
+from streams.batch_writing import write_batch
 from streams.client_watch import watch_client
 from streams.offsets import Partition
+from streams.output_columns import Outputs, OutputSlice
 from streams.records import Output
 
 Compression: TypeAlias = Literal["gzip", "snappy", "lz4", "zstd"]
@@ -124,8 +126,18 @@ async def learn_topics(producer: Any, options: ProducerOptions) -> None:
     await asyncio.gather(*(producer.partitions_for(topic) for topic in topics))
 
 
-def fill_batch(producer: Any, rows: Sequence[Output], start: int) -> tuple[Any, int]:
+def fill_batch(
+    producer: Any, rows: Sequence[Output], start: int, options: ProducerOptions, *, is_transactional: bool
+) -> tuple[Any, int]:
     """Return a closed batch of as many rows from `start` on as it takes, and where the next one starts."""
+    if isinstance(rows, OutputSlice):
+        return write_batch(
+            rows.arrays,
+            start,
+            most_bytes=options.max_batch_bytes,
+            compression=options.compression,
+            is_transactional=is_transactional,
+        )
     batch = producer.create_batch()
     add, end = batch.append, start
     for row in rows if start == 0 else rows[start:]:
@@ -182,14 +194,22 @@ class AtLeastOnce(Service):
             return ()
         by_partition = await self._by_partition(topic, outputs)
         refusals = await asyncio.gather(
-            *(self._send_in_order(topic, partition, rows) for partition, rows in by_partition.items())
+            *(self._send_parts(topic, partition, parts) for partition, parts in by_partition.items())
         )
         return [one for part in refusals for one in part]
 
-    async def _by_partition(self, topic: str, outputs: Sequence[Output]) -> dict[int, list[Output]]:
+    async def _by_partition(
+        self, topic: str, outputs: Sequence[Output]
+    ) -> Mapping[int, Sequence[Sequence[Output]]]:
+        """Return by partition what goes there, in parts that are to be sent one after the other."""
         producer = self._running()
         n_partitions = len(await producer.partitions_for(topic))
         keeps_partition = n_partitions == len(await producer.partitions_for(self._options.input_topic))
+        if keeps_partition and isinstance(outputs, Outputs):
+            parts: defaultdict[int, list[Sequence[Output]]] = defaultdict(list)
+            for part in outputs.parts:
+                parts[part.source[1]].append(part)
+            return parts
         rows: defaultdict[int, list[Output]] = defaultdict(list)
         for output in outputs:
             key = output.key
@@ -197,7 +217,13 @@ class AtLeastOnce(Service):
                 rows[output.record.partition % n_partitions].append(output)
             else:
                 rows[(murmur2(key) & 0x7FFFFFFF) % n_partitions].append(output)
-        return rows
+        return {partition: [one] for partition, one in rows.items()}
+
+    async def _send_parts(self, topic: str, partition: int, parts: Sequence[Sequence[Output]]) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        for rows in parts:
+            refusals += await self._send_in_order(topic, partition, rows)
+        return refusals
 
     async def _send_in_order(self, topic: str, partition: int, rows: Sequence[Output]) -> list[Refusal]:
         """Send batch after batch: the next one only leaves when the one before is safe, so order always holds."""
@@ -205,7 +231,7 @@ class AtLeastOnce(Service):
         start = 0
         while start < len(rows):
             producer = self._running()
-            batch, end = fill_batch(producer, rows, start)
+            batch, end = fill_batch(producer, rows, start, self._options, is_transactional=False)
             try:
                 await (await producer.send_batch(batch, topic, partition=partition))
             except REFUSALS as error:

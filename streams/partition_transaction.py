@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeErr
 from aiokafka.structs import TopicPartition
 
 from schemas.errors import TransactionLostError
-from streams.delivery import REFUSALS, Refusal, fill_batch
+from streams.delivery import REFUSALS, ProducerOptions, Refusal, fill_batch
 from streams.offsets import Partition
 from streams.records import Output
 
@@ -37,17 +37,24 @@ class PartitionTransaction:
 
     Args:
         partition: of the input.
+        options: of its producers.
         group_id: whose offsets are committed.
         start_producer: returns a producer of this partition's transactional id, started: by then all others of
             that id are fenced, and their open transaction is aborted.
     """
 
     def __init__(
-        self, partition: Partition, *, group_id: str, start_producer: Callable[[], Awaitable[Any]]
+        self,
+        partition: Partition,
+        *,
+        options: ProducerOptions,
+        group_id: str,
+        start_producer: Callable[[], Awaitable[Any]],
     ) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.is_spoiled = False
+        self._options = options
         self._group_id = group_id
         self._start_producer = start_producer
         self._producer: Any = None  # an AIOKafkaProducer, which has no types; None while there is no usable one
@@ -76,7 +83,7 @@ class PartitionTransaction:
         start = 0
         while start < len(rows):
             producer = await self._ready()
-            batch, end = fill_batch(producer, rows, start)
+            batch, end = fill_batch(producer, rows, start, self._options, is_transactional=True)
             part = rows[start:end]
             try:
                 await (await producer.send_batch(batch, topic, partition=partition))
@@ -163,7 +170,7 @@ class PartitionTransaction:
                 for topic, partition, rows in self._written:
                     start = 0
                     while start < len(rows):
-                        batch, start = fill_batch(producer, rows, start)
+                        batch, start = fill_batch(producer, rows, start, self._options, is_transactional=True)
                         try:
                             await (await producer.send_batch(batch, topic, partition=partition))
                         except REFUSALS as error:

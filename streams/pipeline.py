@@ -25,6 +25,7 @@ from streams.dead_letter_log import DeadLetterLog
 from streams.dead_letters import STAGE_WRITE, DeadLetterOffice
 from streams.delivery import Delivery, Refusal
 from streams.metrics import Counters
+from streams.record_slice import RecordGroup, RecordSlice
 from streams.records import Output, Record
 from streams.slices import SliceOutputs
 
@@ -159,7 +160,7 @@ class Pipeline:
 
     async def _decide(self, events: Sequence[Event]) -> SliceOutputs | None:
         """Decide on all records of the slices, as often as a dependency makes it necessary; None if given up."""
-        records = events[0].value if len(events) == 1 else [record for one in events for record in one.value]
+        records = _joined([event.value for event in events])
         loop = asyncio.get_running_loop()
         wait = _FIRST_WAIT_SECONDS
         while True:
@@ -265,6 +266,13 @@ class Pipeline:
         add(metrics.TOMBSTONES, outputs.n_tombstones)
         add(metrics.REVIEW, len(outputs.review) - n_refused[1])
         add(metrics.DEAD_LETTERS, len(outputs.dead_letters) + sum(n_refused))
+
+
+def _joined(slices: Sequence[Sequence[Record]]) -> Sequence[Record]:
+    columnar = [one for one in slices if isinstance(one, RecordSlice)]
+    if len(columnar) == len(slices):
+        return RecordGroup(columnar)
+    return [record for one in slices for record in one]
 
 
 def _place(record: Record) -> str:

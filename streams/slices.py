@@ -1,26 +1,29 @@
 """Records in, outputs out: what the stream does with a slice, without any Kafka.
 
-Column by column from decode to encode; per row there is only the building of the output tuple. Every record ends
-in exactly one place: the categorized topic, the review topic or the dead letters.
+Column by column from the fetched bytes to those that are sent; only dead letters are objects. Every record ends in
+exactly one place: the categorized topic, the review topic or the dead letters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.cloudevents import output_headers, rfc3339
+from schemas.cloudevents import rfc3339
 from schemas.columns import PRODUCT_CATEGORIZED
 from schemas.errors import DependencyUnavailableError, SetupError
 from schemas.validation import check_products
+from streams.batch_format import I64
 from streams.dead_letters import STAGE_CLASSIFY, STAGE_DECODE, STAGE_VALIDATE, DeadLetterOffice
 from streams.dialects import DEFAULT_DIALECT, Dialect
+from streams.output_columns import Envelope, Outputs, OutputSlice, OutputWriter
+from streams.record_slice import RecordGroup
 from streams.records import Output, Record
 
 if TYPE_CHECKING:
@@ -29,6 +32,13 @@ if TYPE_CHECKING:
 
 CATEGORIZED_TYPE: Final = "io.sortline.product.categorized.v1"
 WITHDRAWN_TYPE: Final = "io.sortline.product.withdrawn.v1"
+
+_CATEGORIZED: Final = 0
+_REVIEW: Final = 1
+_DEAD: Final = 2
+
+#: A compacted topic takes no tombstone without a key.
+_TOMBSTONE_WITHOUT_KEY: Final = "a record without value withdraws a product, and needs its id as the key"
 
 #: So many rows that fail alone, and not one that works: the fault is not in the rows.
 _TOO_MANY_INTERNAL_ERRORS: Final = 16
@@ -70,10 +80,10 @@ class SliceOutputs:
         n_backed_off: how many of `categorized` name only an ancestor.
     """
 
-    categorized: list[Output]
-    review: list[Output]
-    dead_letters: list[Output]
-    dead_positions: list[int]
+    categorized: Sequence[Output]
+    review: Sequence[Output]
+    dead_letters: Sequence[Output]
+    dead_positions: Sequence[int]
     n_tombstones: int
     n_backed_off: int
 
@@ -129,79 +139,68 @@ class SliceProcessor:
         Raises DependencyUnavailableError if the registry does not answer: nothing is decided then, try again. Any
         other exception is a fault of this program or its set-up, not of a record.
         """
-        draft = _Draft(now_ms=self._now_ms(), values=[None] * len(records), is_review=[False] * len(records))
-        valued: list[int] = []  # positions of the records that have a value
-        for position, record in enumerate(records):
-            if record.value is not None:
-                valued.append(position)
-            elif fault := _tombstone_fault(record.key):
-                draft.faults[position] = fault
-        if valued:
-            self._decide(records, valued, draft)
-        return self._outputs(records, draft)
+        if not len(records):
+            return SliceOutputs(
+                categorized=(), review=(), dead_letters=(), dead_positions=(), n_tombstones=0, n_backed_off=0
+            )
+        group = RecordGroup.of(records)
+        draft = _Draft(now_ms=self._now_ms(), places=np.full(len(group), _CATEGORIZED, np.uint8))
+        is_null = group.value_sizes() < 0
+        for position in np.flatnonzero(is_null & (group.key_sizes() <= 0)).tolist():
+            draft.faults[position] = _Fault(STAGE_VALIDATE, _TOMBSTONE_WITHOUT_KEY)
+        valued = np.flatnonzero(~is_null)
+        if len(valued):
+            self._decide(group, valued, draft)
+        return self._outputs(group, draft)
 
-    def _decide(self, records: Sequence[Record], positions: Sequence[int], draft: _Draft) -> None:
+    def _decide(self, group: RecordGroup, positions: I64, draft: _Draft) -> None:
         """Decide on the records at these positions; if that fails as a whole, find the rows at fault by halves."""
         try:
-            self._decide_together(records, positions, draft)
+            self._decide_together(group, positions, draft)
         except (DependencyUnavailableError, SetupError, MemoryError):
             raise
         except Exception as error:
             if len(positions) > 1:
                 half = len(positions) // 2
-                self._decide(records, positions[:half], draft)
-                self._decide(records, positions[half:], draft)
+                self._decide(group, positions[:half], draft)
+                self._decide(group, positions[half:], draft)
                 return
             draft.n_internal_errors += 1
             if draft.n_internal_errors >= _TOO_MANY_INTERNAL_ERRORS and not draft.n_decided:
                 raise
             reason = f"internal error, {type(error).__name__}: {error}"
-            draft.faults[positions[0]] = _Fault(STAGE_CLASSIFY, reason, error)
+            draft.faults[int(positions[0])] = _Fault(STAGE_CLASSIFY, reason, error)
 
-    def _decide_together(self, records: Sequence[Record], positions: Sequence[int], draft: _Draft) -> None:
+    def _decide_together(self, group: RecordGroup, positions: I64, draft: _Draft) -> None:
         """Decide on the records at these positions in one go, or raise and leave the draft as it was."""
         faults: dict[int, _Fault] = {}
-        decoded = self._decoder.decode([records[at].value or b"" for at in positions])
+        decoded = self._decoder.decode(group.values(positions))
         for one in decoded.rejected:
-            faults[positions[one.row]] = _Fault(STAGE_DECODE, one.reason)
-        batch, where = decoded.batch, [positions[row] for row in decoded.rows.tolist()]
-        invalid = check_products(batch, [records[at].key for at in where])
+            faults[int(positions[one.row])] = _Fault(STAGE_DECODE, one.reason)
+        batch, where = decoded.batch, positions[decoded.rows]
+        invalid = check_products(batch, group.keys(where))
         if invalid:
             is_valid = np.ones(len(where), np.bool_)
             for one in invalid:
-                faults[where[one.row]] = _Fault(STAGE_VALIDATE, one.reason)
+                faults[int(where[one.row])] = _Fault(STAGE_VALIDATE, one.reason)
                 is_valid[one.row] = False
-            batch = batch.filter(pa.array(is_valid))
-            where = [at for at, good in zip(where, is_valid.tolist(), strict=True) if good]
+            batch, where = batch.filter(pa.array(is_valid)), where[is_valid]
         if batch.num_rows:
             decisions = self._classifier.classify(batch)
-            is_review = _is(decisions, "review")
-            values = self._encode(self._published(decisions, records, where, draft.now_ms), is_review)
-            for at, value, review in zip(where, values, is_review.tolist(), strict=True):
-                draft.values[at] = value
-                draft.is_review[at] = review
+            datums = self._encoder.encode_arrays(self._published(decisions, group, where, draft.now_ms))
+            draft.decided.append((where, datums))
+            draft.places[where[_is(decisions, "review")]] = _REVIEW
             draft.n_backed_off += int(_is(decisions, "backed_off").sum())
         draft.n_decided += len(positions)
         draft.faults.update(faults)
 
-    def _published(
-        self,
-        decisions: pa.RecordBatch,
-        records: Sequence[Record],
-        where: Sequence[int],
-        now_ms: int,
-    ) -> pa.RecordBatch:
+    def _published(self, decisions: pa.RecordBatch, group: RecordGroup, where: I64, now_ms: int) -> pa.RecordBatch:
         """Return the decisions tied to their input records, `columns.PRODUCT_CATEGORIZED`."""
-        sources = [records[at] for at in where]
-        n_rows = len(sources)
+        n_rows = len(where)
+        topics, partitions, offsets = group.places(where)
         source_type = PRODUCT_CATEGORIZED.field("source").type
         source = pa.StructArray.from_arrays(
-            [
-                pa.array([one.topic for one in sources], pa.string()),
-                pa.array([one.partition for one in sources], pa.int32()),
-                pa.array([one.offset for one in sources], pa.int64()),
-            ],
-            fields=list(source_type),
+            [topics, pa.array(partitions, pa.int32()), pa.array(offsets, pa.int64())], fields=list(source_type)
         )
         model = self._classifier
         constants = (model.name, model.version, model.feature_fingerprint, model.taxonomy.version)
@@ -214,48 +213,41 @@ class SliceProcessor:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=PRODUCT_CATEGORIZED)
 
-    def _encode(self, batch: pa.RecordBatch, is_review: npt.NDArray[np.bool_]) -> list[bytes]:
-        values = self._encoder.encode(batch)
-        if self._review_encoder is not self._encoder and is_review.any():
-            reviewed = self._review_encoder.encode(batch.filter(pa.array(is_review)))
-            for at, value in zip(np.flatnonzero(is_review), reviewed, strict=True):
-                values[at] = value
-        return values
+    def _outputs(self, group: RecordGroup, draft: _Draft) -> SliceOutputs:
+        places = draft.places
+        dead_positions = sorted(draft.faults)
+        places[dead_positions] = _DEAD
+        values, bounds, nth = _laid_together(draft.decided, len(group))
+        envelope = Envelope(
+            source=self._source,
+            type=CATEGORIZED_TYPE,
+            tombstone_type=WITHDRAWN_TYPE,
+            time_header=rfc3339(draft.now_ms),
+            timestamp_ms=draft.now_ms,
+        )
+        writer = OutputWriter(envelope)
 
-    def _outputs(self, records: Sequence[Record], draft: _Draft) -> SliceOutputs:
-        categorized: list[Output] = []
-        review: list[Output] = []
-        dead_letters: list[Output] = []
-        n_tombstones = 0
-        time_header = rfc3339(draft.now_ms)
-        for at, record in enumerate(records):
-            value = draft.values[at]
-            if value is None and at in draft.faults:
-                fault = draft.faults[at]
-                dead_letters.append(
-                    self._dead_letters.write(record, stage=fault.stage, reason=fault.reason, error=fault.error)
+        def going_to(place: int, frame: bytes) -> Outputs:
+            parts: list[OutputSlice] = []
+            for start, records in zip(group.starts[:-1], group.slices, strict=True):
+                mine = slice(start, start + len(records))
+                rows = np.flatnonzero(places[mine] == place)
+                parts.append(
+                    writer.write(records, rows, values=values, bounds=bounds, nth=nth[mine][rows], frame=frame)
                 )
-                continue
-            n_tombstones += value is None
-            headers = output_headers(
-                source=self._source,
-                type=WITHDRAWN_TYPE if value is None else CATEGORIZED_TYPE,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                time_header=time_header,
-                incoming=record.headers,
-            )
-            to = review if draft.is_review[at] else categorized
-            to.append(Output(record, record.key, value, headers, draft.now_ms))
+            return Outputs(parts)
+
         return SliceOutputs(
-            categorized=categorized,
-            review=review,
-            dead_letters=dead_letters,
-            dead_positions=sorted(draft.faults),
-            n_tombstones=n_tombstones,
+            categorized=going_to(_CATEGORIZED, self._encoder.frame),
+            review=going_to(_REVIEW, self._review_encoder.frame),
+            dead_letters=[self._dead_letter(group[at], draft.faults[at]) for at in dead_positions],
+            dead_positions=dead_positions,
+            n_tombstones=int(((nth < 0) & (places == _CATEGORIZED)).sum()),
             n_backed_off=draft.n_backed_off,
         )
+
+    def _dead_letter(self, record: Record, fault: _Fault) -> Output:
+        return self._dead_letters.write(record, stage=fault.stage, reason=fault.reason, error=fault.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +259,18 @@ class _Fault:
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """What is known of a slice so far, by position of the record."""
+    """What is known of a group of records so far.
+
+    Attributes:
+        now_ms: when it is decided.
+        places: uint8 (n): where each record goes, if nothing is wrong with it.
+        decided: positions of records, and their encoded decisions in the same order.
+        faults: what is wrong, by position.
+    """
 
     now_ms: int
-    values: list[bytes | None]
-    is_review: list[bool]
+    places: npt.NDArray[np.uint8]
+    decided: list[tuple[I64, pa.BinaryArray]] = field(default_factory=list)
     faults: dict[int, _Fault] = field(default_factory=dict)
     n_backed_off: int = 0
     n_decided: int = 0
@@ -283,8 +282,17 @@ def _is(decisions: pa.RecordBatch, decision: str) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.equal(decisions["decision"], pa.scalar(decision)))
 
 
-def _tombstone_fault(key: bytes | None) -> _Fault | None:
-    """Return what is wrong with a tombstone: a compacted topic takes none without a key."""
-    if not key:
-        return _Fault(STAGE_VALIDATE, "a record without value withdraws a product, and needs its id as the key")
-    return None
+def _laid_together(
+    decided: Sequence[tuple[I64, pa.BinaryArray]], n_records: int
+) -> tuple[npt.NDArray[np.uint8], I64, I64]:
+    """Return all values in one buffer, the bounds of each in it, and for each record which one it has, or -1."""
+    nth = np.full(n_records, -1, np.int64)
+    if not decided:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64), nth
+    arrays = [datums for _, datums in decided]
+    datums = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+    where = np.concatenate([positions for positions, _ in decided])
+    nth[where] = np.arange(len(where))
+    buffers: list[Any] = datums.buffers()  # none of them is None: no datum is null
+    ends = np.frombuffer(buffers[1], np.int32)[datums.offset : datums.offset + len(datums) + 1]
+    return np.frombuffer(buffers[2], np.uint8), ends.astype(np.int64), nth

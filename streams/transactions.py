@@ -31,6 +31,7 @@ from schemas.errors import SetupError, TransactionLostError
 from streams.client_watch import watch_client
 from streams.delivery import ProducerOptions, Refusal, learn_topics, new_producer
 from streams.offsets import Partition
+from streams.output_columns import Outputs
 from streams.partition_transaction import PartitionTransaction
 from streams.records import Output
 
@@ -123,17 +124,22 @@ class ExactlyOnce(Service):
 
         Raises TransactionLostError if a transaction cannot be committed any more.
         """
-        by_source: defaultdict[Partition, list[Output]] = defaultdict(list)
-        for output in outputs:
-            record = output.record
-            by_source[record.topic, record.partition].append(output)
-        refusals = await asyncio.gather(*(self._send(topic, one, rows) for one, rows in by_source.items()))
+        by_source: defaultdict[Partition, list[Sequence[Output]]] = defaultdict(list)
+        if isinstance(outputs, Outputs):
+            for part in outputs.parts:
+                by_source[part.source].append(part)
+        else:
+            rows: defaultdict[Partition, list[Output]] = defaultdict(list)
+            for output in outputs:
+                rows[output.record.topic, output.record.partition].append(output)
+            by_source.update({source: [one] for source, one in rows.items()})
+        refusals = await asyncio.gather(*(self._send(topic, one, parts) for one, parts in by_source.items()))
         return [one for part in refusals for one in part]
 
-    async def _send(self, topic: str, source: Partition, rows: Sequence[Output]) -> Sequence[Refusal]:
+    async def _send(self, topic: str, source: Partition, parts: Sequence[Sequence[Output]]) -> Sequence[Refusal]:
         transaction = self._begun[source]
         try:
-            return await self._send_in(transaction, topic, rows)
+            return [one for rows in parts for one in await self._send_in(transaction, topic, rows)]
         except TransactionLostError:
             if transaction is self._transactions.get(source):
                 raise
@@ -201,6 +207,7 @@ class ExactlyOnce(Service):
         topic, number = partition
         return PartitionTransaction(
             partition,
+            options=self._options,
             group_id=self._group_id,
             start_producer=partial(self._start_producer, f"{self._group_id}-{topic}-{number}"),
         )

@@ -131,20 +131,28 @@ class Passing:
 
     def process(self, records: Sequence[Record]) -> SliceOutputs:
         time.sleep(self.seconds)
-        outputs = SliceOutputs(
-            categorized=[], review=[], dead_letters=[], dead_positions=[], n_tombstones=0, n_backed_off=0
-        )
+        categorized: list[Output] = []
+        review: list[Output] = []
+        dead_letters: list[Output] = []
+        dead_positions: list[int] = []
         for position, record in enumerate(records):
             kind = (record.value or b"")[:1]
             if kind == b"d":
-                outputs.dead_letters.append(self.dead_letter_office.write(record, stage="TEST", reason="bad"))
-                outputs.dead_positions.append(position)
+                dead_letters.append(self.dead_letter_office.write(record, stage="TEST", reason="bad"))
+                dead_positions.append(position)
                 continue
             value = record.value if kind != b"h" else os.urandom(2 << 20)
             place = f"{record.topic}/{record.partition}/{record.offset}".encode()
             output = Output(record, record.key, value, [("ce_id", place)], record.timestamp)
-            (outputs.review if kind == b"r" else outputs.categorized).append(output)
-        return outputs
+            (review if kind == b"r" else categorized).append(output)
+        return SliceOutputs(
+            categorized=categorized,
+            review=review,
+            dead_letters=dead_letters,
+            dead_positions=dead_positions,
+            n_tombstones=0,
+            n_backed_off=0,
+        )
 
 
 @dataclass
