@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from models.trees import TREES_PER_CALL, Trees
+from models.trees import TREES_PER_SUM, Trees
 from schemas.errors import SetupError
 
 N_CLASSES = 3
@@ -37,7 +37,7 @@ def fit(dense: npt.NDArray[np.float32], *, n_rounds: int, n_threads: int = 1) ->
 def test_the_chunks_add_up_to_the_whole_prediction(dense: npt.NDArray[np.float32]) -> None:
     booster = fit(dense, n_rounds=150)
     trees = Trees.from_booster(booster, n_classes=N_CLASSES)
-    assert trees.n_trees == 450 > 2 * TREES_PER_CALL
+    assert trees.n_trees == 450 > 2 * TREES_PER_SUM
     assert trees.n_features == 4
     np.testing.assert_allclose(
         trees.raw_scores(dense), booster.predict(dense, raw_score=True), rtol=1e-12, atol=1e-12
