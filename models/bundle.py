@@ -4,6 +4,8 @@
     trees.txt            LightGBM's text format; empty if there are no trees
     arrays.safetensors   the text model, the calibration's biases, the self-check's probabilities
     self_check.arrow     a few products, Arrow IPC, `columns.PRODUCT`
+    compiled_trees.safetensors   the trees as bit vectors, with LightGBM's scores of some rows
+                         (models.bundle_trees); absent if LightGBM has to score them itself, and in format 1
 
 Nothing in it is code, and nothing is unpickled. The same content gives the same bytes in every file, but for
 `created_at` in the manifest.
@@ -23,8 +25,9 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from features.matrix import vectorize
 from features.spec import FeatureSpec
-from models import bundle_arrays
+from models import bundle_arrays, bundle_trees
 from models.bundle_arrays import Arrays
 from models.bundle_folder import REMEDY, check_target, read_file, read_files, replace_folder
 from models.calibration import Calibration
@@ -40,7 +43,11 @@ __all__ = ["Manifest", "load_bundle", "read_manifest", "save_bundle"]
 TREES: Final = "trees.txt"
 ARRAYS: Final = "arrays.safetensors"
 SELF_CHECK: Final = "self_check.arrow"
+COMPILED: Final = "compiled_trees.safetensors"
 FILES: Final = (TREES, ARRAYS, SELF_CHECK)
+"""What every bundle has."""
+KNOWN_FILES: Final = (*FILES, COMPILED)
+"""What a bundle may have."""
 
 
 def save_bundle(
@@ -58,16 +65,20 @@ def save_bundle(
     It is written beside the target, loaded again as a worker would, and only then moved into place. An existing
     target is replaced if it is a bundle or an empty folder; anything else raises SetupError and is left alone.
     `self_check` (at least one row of `columns.PRODUCT`) are stored with the probabilities they get now.
-    `classifier.version` is ignored: the version follows from the content.
+    `classifier.version` is ignored: the version follows from the content. The trees are scored by LightGBM, too,
+    on these products and on rows made for it; SetupError if the bit vectors score anything differently.
     """
-    check_target(to, FILES)
+    check_target(to, KNOWN_FILES)
     products, probabilities = expected_probabilities(classifier, self_check)
+    compiled = classifier.trees.compile(vectorize(products, classifier.spec).dense)
     arrays = bundle_arrays.from_classifier(classifier)
     contents = {
         TREES: classifier.trees.model_text.encode(),
         ARRAYS: bundle_arrays.to_bytes({**arrays, bundle_arrays.SELF_CHECK: probabilities}),
         SELF_CHECK: products_to_bytes(products),
     }
+    if compiled is not None:
+        contents[COMPILED] = bundle_trees.to_bytes(compiled, classifier.trees.model_text)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name=classifier.name,
@@ -111,10 +122,14 @@ def load_bundle(path: Path) -> Classifier:
     Raises BundleError, one sentence that names the file and what to do, if a file is missing, changed, added or
     not a regular file; if this code computes other features than the model was fitted on; or if the stored
     products do not get their stored probabilities again.
+
+    LightGBM is imported only for trees that it has to score itself (`Trees.fallback_reason` says why), and to
+    check a bundle that has no compiled trees.
     """
     manifest = read_manifest(path)
     with _named(path):
-        contents = read_files(path, manifest.files, FILES)
+        names = bundle_files(manifest)
+        contents = read_files(path, manifest.files, names)
         spec = FeatureSpec.from_json(manifest.feature_spec)
         if spec.fingerprint != manifest.feature_fingerprint:
             raise BundleError(
@@ -123,7 +138,7 @@ def load_bundle(path: Path) -> Classifier:
                 "of sortline that wrote the bundle."
             )
         arrays = bundle_arrays.from_bytes(contents[ARRAYS], ARRAYS)
-        classifier = _assemble(manifest, spec, arrays, contents[TREES])
+        classifier = _assemble(manifest, spec, arrays, contents)
         content_version = _content_version(classifier, bundle_arrays.from_classifier(classifier))
         if content_version != manifest.version:
             raise BundleError(
@@ -133,7 +148,18 @@ def load_bundle(path: Path) -> Classifier:
         return classifier
 
 
-def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, trees: bytes) -> Classifier:
+def bundle_files(manifest: Manifest) -> tuple[str, ...]:
+    """Return the files that the bundle of this manifest has to have, beside the manifest."""
+    return KNOWN_FILES if COMPILED in manifest.files else FILES
+
+
+def _trees(contents: Mapping[str, bytes], n_classes: int) -> Trees:
+    text = contents[TREES].decode()
+    compiled = bundle_trees.from_bytes(contents[COMPILED], text, COMPILED) if COMPILED in contents else None
+    return Trees(model_text=text, n_classes=n_classes, compiled=compiled)
+
+
+def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, contents: Mapping[str, bytes]) -> Classifier:
     taxonomy = Taxonomy(manifest.labels)
     if taxonomy.leaves != manifest.labels or taxonomy.version != manifest.taxonomy_version:
         raise BundleError(f"the labels in {MANIFEST} do not fit its taxonomy_version: {REMEDY}.")
@@ -150,7 +176,7 @@ def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, trees: byte
         spec=spec,
         taxonomy=taxonomy,
         text=bundle_arrays.text_model(arrays) if spec.profile == "text" else None,
-        trees=Trees(model_text=trees.decode(), n_classes=taxonomy.n_leaves),
+        trees=_trees(contents, taxonomy.n_leaves),
         calibration=Calibration(temperature=temperature, bias=bundle_arrays.calibration_bias(arrays)),
         threshold=manifest.threshold,
     )

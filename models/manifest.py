@@ -19,7 +19,10 @@ from features.spec import Profile
 from models.taxonomy import Path
 from schemas.errors import BundleError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""Of what is written. Format 1 had no compiled trees and is read as well."""
+
+_READABLE: Final = (1, FORMAT_VERSION)
 MANIFEST: Final = "manifest.json"
 
 Json = Mapping[str, object]
@@ -94,9 +97,10 @@ class Manifest:
         if not isinstance(document, dict):
             raise BundleError(f"{MANIFEST} is not a JSON object: fetch the bundle again or train anew.")
         found = document.get("format_version")
-        if found != FORMAT_VERSION:
+        if found not in _READABLE:
+            known = " and ".join(map(str, _READABLE))
             raise BundleError(
-                f"{MANIFEST} has format_version {found!r} and this program reads {FORMAT_VERSION}: "
+                f"{MANIFEST} has format_version {found!r} and this program reads {known}: "
                 "use the version of sortline that wrote the bundle, or train anew."
             )
         seal = document.pop("seal", None)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from models.bundle import FILES, load_bundle, read_manifest
+from models.bundle import FILES, KNOWN_FILES, bundle_files, load_bundle, read_manifest
 from models.bundle_folder import check_target, read_file, replace_folder
 from models.manifest import MANIFEST
 from schemas.errors import DependencyUnavailableError, SetupError
@@ -125,8 +125,8 @@ def fetch_bundle(uri: str, to: Path, *, tracking_uri: str) -> Path:
             raise SetupError(f"{uri} holds {len(found)} bundles of sortline, not one: log it with this program.")
         manifest = read_manifest(found[0].parent)
         target = to / manifest.version
-        check_target(target, FILES)
-        contents = {name: read_file(found[0].with_name(name)) for name in (*FILES, MANIFEST)}
+        check_target(target, KNOWN_FILES)
+        contents = {name: read_file(found[0].with_name(name)) for name in (*bundle_files(manifest), MANIFEST)}
         replace_folder(target, contents, check=load_bundle)
     return target
 
