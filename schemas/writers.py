@@ -15,6 +15,7 @@ import pyarrow as pa
 from schemas.avro_types import Field, Primitive, Record, schema_text
 from schemas.columnar_avro import ColumnarAvroError, carries, decode_columns
 from schemas.datum_check import datum_fault
+from schemas.flat_avro import FlatRecord
 from schemas.framed import FramedValues
 from schemas.made_up import made_up_datum
 from schemas.resolution import Source, resolve
@@ -63,6 +64,7 @@ class Writer:
         resolution = resolve(writer, reader.record)
         self.problems = resolution.problems
         self._parsed = _for_fastavro(writer)
+        self._flat = FlatRecord.of(writer)
         self._text = schema_text(writer, decoding=True, extra_fields=(_END_FIELD,))
         self._columns = tuple(
             _Column(source, wanted) for source, wanted in zip(resolution.sources, reader.columns, strict=True)
@@ -75,15 +77,19 @@ class Writer:
 
         Raises NotInColumnsError if any of them has a fault, or needs to be looked at alone.
         """
+        written = self._read_nested(values) if self._flat is None else self._flat.read(values)
+        if written is None:
+            raise NotInColumnsError
+        arrays = [column.of(written, len(values)) for column in self._columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._reader.columns)
+
+    def _read_nested(self, values: FramedValues) -> list[pa.Array[Any]] | None:
         try:
             batch = decode_columns(values.datums(_END_MARK), self._text)
-        except ColumnarAvroError as error:
-            raise NotInColumnsError from error
-        marks = np.asarray(batch.column(batch.num_columns - 1))
-        if not (marks.view(np.int64) == _END_NUMBER).all():
-            raise NotInColumnsError
-        arrays = [column.of(batch) for column in self._columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._reader.columns)
+        except ColumnarAvroError:
+            return None
+        *columns, marks = batch.columns
+        return columns if (np.asarray(marks).view(np.int64) == _END_NUMBER).all() else None
 
     def read_rows(self, values: FramedValues) -> tuple[pa.RecordBatch, list[int], dict[int, str]]:
         """Return the reader's columns of those framed values that can be read, looking at each.
@@ -140,14 +146,16 @@ class _Column:
         self._wanted = wanted
         self._default = pa.scalar(source.field.default, wanted.type) if source.position is None else None
 
-    def of(self, batch: pa.RecordBatch) -> pa.Array[Any]:
+    def of(self, written: list[pa.Array[Any]], n_rows: int) -> pa.Array[Any]:
         if self._position is None:
-            return pa.repeat(self._default, batch.num_rows)
-        column = batch.column(self._position)
+            return pa.repeat(self._default, n_rows)
+        column = written[self._position]
         if column.null_count and not self._wanted.nullable:
             raise NotInColumnsError
         if column.type == self._wanted.type:
             return column
+        if pa.types.is_int64(column.type) and pa.types.is_timestamp(self._wanted.type):
+            return column.view(self._wanted.type)  # as a cast does, without its 10 us
         try:
             # Unsafe only where rounding is what Avro's promotion does; a number too large for an int must fail.
             return column.cast(self._wanted.type, safe=not pa.types.is_floating(self._wanted.type))
