@@ -63,7 +63,7 @@ integration: env ## tests on a real Kafka and registry, which they start themsel
 	@echo "--- integration: tests on a real Kafka and schema registry"
 	@$(BIN)/pytest -m integration tests/integration
 
-bench: env ## events a second and CPU an event of the stream
+bench: env ## CPU and speed beside a pass-through and other frameworks (latency: python benchmarks/latency.py)
 	@$(BIN)/python benchmarks/stream.py $(ARGS)
 
 # Universal (every platform and Python we support) and without addresses, so that the lock works with any mirror.

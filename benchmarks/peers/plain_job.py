@@ -1,0 +1,144 @@
+"""The whole job as a competent team writes it first: an event at a time, but for the model, which takes batches.
+
+AvroDeserializer, a pydantic model, features in plain Python, `Booster.predict`, AvroSerializer, CloudEvents
+headers. The loop, the Streams library or the agent around it is what the benchmark compares.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from pydantic import BaseModel, Field, field_validator
+
+from benchmarks.peers.plain_features import PlainFeatures
+from benchmarks.peers.plain_model import Decision, PlainModel
+from benchmarks.peers.task import Task
+
+_AVRO: Final = Path(__file__).resolve().parents[2] / "schemas" / "avro"
+
+Headers = list[tuple[str, bytes]]
+
+
+class Product(BaseModel):
+    """An event that may be classified."""
+
+    product_id: str = Field(min_length=1, max_length=256)
+    title: str = Field(min_length=1, max_length=131_072)
+    description: str | None = Field(max_length=524_288)
+    brand: str | None = Field(max_length=1_024)
+    seller_id: str | None = Field(max_length=1_024)
+    subcategory: str | None = Field(max_length=1_024)
+    price_minor: int | None = Field(ge=0)
+    currency: str | None = Field(pattern="^[A-Z]{3}$")
+    rating: float | None = Field(ge=0, allow_inf_nan=False)
+    reviews_count: int | None = Field(ge=0)
+    created_at: datetime | None
+
+    @field_validator("title")
+    @classmethod
+    def _is_not_blank(cls, title: str) -> str:
+        if title.isspace():
+            raise ValueError("title is blank")
+        return title
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A record as it came from Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A record to send."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class PlainJob:
+    """Decides on events; blocks on the registry at the first of each schema."""
+
+    def __init__(self, task: Task) -> None:
+        registry = SchemaRegistryClient({"url": task.registry})
+        self._deserialize = AvroDeserializer(registry, (_AVRO / "product_created.avsc").read_text())
+        self._serialize = AvroSerializer(
+            registry,
+            (_AVRO / "product_categorized.avsc").read_text(),
+            conf={"auto.register.schemas": False},
+        )
+        self._model = PlainModel(Path(task.model))
+        self._features = PlainFeatures(self._model.spec)
+        self._source = f"/peer/{task.group}".encode()
+        self._input = SerializationContext(task.topic, MessageField.VALUE)
+        self._outputs = {
+            is_review: (topic, SerializationContext(topic, MessageField.VALUE))
+            for is_review, topic in ((False, task.categorized), (True, task.review))
+        }
+
+    def run(self, events: Sequence[Event]) -> list[Outcome]:
+        """Return what is to be sent, in the order given. Raises ValueError if an event is not in order."""
+        products = [self._read(event) for event in events]
+        features = [self._features.of(product) for product in products]
+        decisions = self._model.decide([tokens for tokens, _ in features], [dense for _, dense in features])
+        now = time.time_ns() // 1_000_000
+        return [self._write(*row, now) for row in zip(events, products, decisions, strict=True)]
+
+    def _read(self, event: Event) -> Product:
+        product = Product.model_validate(self._deserialize(event.value, self._input))
+        if product.product_id.encode() != event.key:
+            raise ValueError(f"key {event.key!r} is not the product_id {product.product_id!r}")
+        return product
+
+    def _write(self, event: Event, product: Product, decision: Decision, now_ms: int) -> Outcome:
+        topic, context = self._outputs[decision.decision == "review"]
+        value = self._serialize(
+            {
+                "product_id": product.product_id,
+                "category_path": decision.path,
+                "confidence": decision.confidence,
+                "decision": decision.decision,
+                "alternatives": [
+                    {"category_path": path, "confidence": probability}
+                    for path, probability in decision.alternatives
+                ],
+                **self._model.constants,
+                "source": {"topic": event.topic, "partition": event.partition, "offset": event.offset},
+                "categorized_at": now_ms,
+            },
+            context,
+        )
+        if value is None:
+            raise ValueError("the serializer gave nothing")
+        return Outcome(topic, event.key, value, self._headers(event, now_ms))
+
+    def _headers(self, event: Event, now_ms: int) -> Headers:
+        at = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", f"{event.topic}/{event.partition}/{event.offset}".encode()),
+            ("ce_source", self._source),
+            ("ce_type", b"io.sortline.product.categorized.v1"),
+            ("ce_time", at.replace("+00:00", "Z").encode()),
+            ("content-type", b"application/avro"),
+        ]
+        for name, value in event.headers:
+            if name == "traceparent":
+                headers.append((name, value))
+        return headers
