@@ -19,6 +19,7 @@ below it; so it is >= t exactly if the decision is not `review`. Ties go to the 
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from models.path_table import PathTable
 from models.taxonomy import Taxonomy
 from schemas import columns
 from schemas.errors import SetupError
@@ -53,15 +55,16 @@ def decide(
     best = np.empty((n_rows, n_best), np.int64)
     best_probabilities = np.empty((n_rows, n_best), np.float64)
     _most_probable(probabilities, best, best_probabilities)
-    sums = taxonomy.node_probabilities(probabilities)
     nodes = np.empty(n_rows, np.int64)
-    codes = np.empty(n_rows, np.int8)
+    codes = np.empty(n_rows, np.int64)
     confidences = np.empty(n_rows, np.float64)
     _choose(
-        sums,
+        probabilities,
         best,
         best_probabilities,
         taxonomy.leaf_node,
+        taxonomy.leaf_start,
+        taxonomy.leaf_stop,
         taxonomy.node_stop,
         threshold,
         nodes,
@@ -69,25 +72,41 @@ def decide(
         confidences,
     )
     alternatives = pa.StructArray.from_arrays(
-        [
-            taxonomy.paths_of(taxonomy.leaf_node[best.ravel()]),
-            pa.array(best_probabilities.ravel(), pa.float64()),
-        ],
-        fields=list(columns.DECISION.field("alternatives").type.value_type),
+        [taxonomy.paths_of(best.ravel()), _doubles(best_probabilities)],
+        fields=_alternative_fields(),
     )
     starts = np.arange(0, n_rows * n_best + 1, n_best, dtype=np.int32)
     return pa.RecordBatch.from_arrays(
         [
             product_ids,
             taxonomy.paths_of(nodes),
-            pa.array(confidences, pa.float64()),
-            pa.array(DECISIONS, pa.string()).take(codes),
-            pa.ListArray.from_arrays(
-                pa.array(starts, pa.int32()), alternatives, type=columns.DECISION.field("alternatives").type
+            _doubles(confidences),
+            _decision_texts().take(codes).values,
+            pa.Array.from_buffers(
+                columns.DECISION.field("alternatives").type,
+                n_rows,
+                [None, pa.py_buffer(starts.data)],
+                0,
+                children=[alternatives],
             ),
         ],
         schema=columns.DECISION,
     )
+
+
+@functools.cache
+def _decision_texts() -> PathTable:
+    return PathTable.of([(decision,) for decision in DECISIONS])
+
+
+@functools.cache
+def _alternative_fields() -> list[pa.Field[Any]]:
+    return list(columns.DECISION.field("alternatives").type.value_type)
+
+
+def _doubles(values: npt.NDArray[np.float64]) -> pa.Array[Any]:
+    """Return the values as they lie, without a look at each for what may be null."""
+    return pa.Array.from_buffers(pa.float64(), values.size, [None, pa.py_buffer(values.data)], 0)
 
 
 @njit(cache=True, nogil=True)
@@ -115,37 +134,53 @@ def _most_probable(
 
 
 @njit(cache=True, nogil=True)
+def _sum(probabilities: npt.NDArray[np.float64], row: int, start: int, stop: int) -> float:
+    """Add up in the order of the leaves, as `Taxonomy.node_probabilities` does: most sums are never asked for."""
+    total = 0.0
+    for leaf in range(start, stop):
+        total += probabilities[row, leaf]
+    return total
+
+
+@njit(cache=True, nogil=True)
 def _choose(
-    sums: npt.NDArray[np.float64],
+    probabilities: npt.NDArray[np.float64],
     best: npt.NDArray[np.int64],
     best_probabilities: npt.NDArray[np.float64],
     leaf_node: npt.NDArray[np.int64],
+    leaf_start: npt.NDArray[np.int64],
+    leaf_stop: npt.NDArray[np.int64],
     node_stop: npt.NDArray[np.int64],
     threshold: float,
     nodes: npt.NDArray[np.int64],
-    codes: npt.NDArray[np.int8],
+    codes: npt.NDArray[np.int64],
     confidences: npt.NDArray[np.float64],
 ) -> None:
-    for row in range(sums.shape[0]):
+    """Fill `nodes`, `codes` and `confidences`; clip `best_probabilities`, and turn `best` from leaves to nodes."""
+    for row in range(probabilities.shape[0]):
         leaf = leaf_node[best[row, 0]]
-        if best_probabilities[row, 0] >= threshold:
-            chosen, code = leaf, 0
-        else:
-            chosen, code = leaf, 2
+        chosen, code = leaf, 0
+        confidence = _sum(probabilities, row, leaf_start[leaf], leaf_stop[leaf])
+        if not best_probabilities[row, 0] >= threshold:
+            code = 2
             # The nodes of a level are siblings: from one to the next by node_stop, in preorder.
-            node, stop = 0, sums.shape[1]
+            node, stop = 0, node_stop.shape[0]
             while node < stop:
                 likeliest = node
+                highest = _sum(probabilities, row, leaf_start[node], leaf_stop[node])
+                node = node_stop[node]
                 while node < stop:
-                    if sums[row, node] > sums[row, likeliest]:
-                        likeliest = node
+                    total = _sum(probabilities, row, leaf_start[node], leaf_stop[node])
+                    if total > highest:
+                        likeliest, highest = node, total
                     node = node_stop[node]
-                if not sums[row, likeliest] >= threshold:
+                if not highest >= threshold:
                     break
-                chosen, code = likeliest, 1
+                chosen, code, confidence = likeliest, 1, highest
                 node, stop = likeliest + 1, node_stop[likeliest]
         nodes[row] = chosen
         codes[row] = code
-        confidences[row] = min(1.0, max(0.0, sums[row, chosen]))
+        confidences[row] = min(1.0, max(0.0, confidence))
         for i in range(best.shape[1]):
             best_probabilities[row, i] = min(1.0, max(0.0, best_probabilities[row, i]))
+            best[row, i] = leaf_node[best[row, i]]

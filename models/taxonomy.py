@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from models.path_table import PathTable
 from schemas.errors import SetupError
 
 Path = tuple[str, ...]
@@ -57,7 +58,7 @@ class Taxonomy:
     leaf_stop: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
     node_stop: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
     version: str = field(init=False, repr=False, compare=False)
-    _node_paths: pa.Array[Any] = field(init=False, repr=False, compare=False)
+    _node_paths: PathTable = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         leaves = tuple(sorted(tuple(path) for path in self.leaves))
@@ -81,8 +82,7 @@ class Taxonomy:
         for name, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        paths = pa.array([list(path) for path in nodes], pa.list_(pa.string()))
-        object.__setattr__(self, "_node_paths", paths)
+        object.__setattr__(self, "_node_paths", PathTable.of(nodes))
         object.__setattr__(self, "leaves", leaves)
         object.__setattr__(self, "nodes", nodes)
         canonical = json.dumps(leaves, ensure_ascii=True, separators=(",", ":"))
