@@ -52,13 +52,6 @@ from benchmarks.harness.ways import WAYS, Surroundings, Way, way
 from schemas.registry import ConfluentRegistry
 from schemas.topics import TopicNames
 
-#: What another benchmark may import.
-SAMPLE: Final = product_events.SAMPLE
-TRACEPARENT: Final = product_events.TRACEPARENT
-_events = product_events.event_values
-_headers = product_events.event_headers
-_produce = product_events.produce
-
 #: Six of CloudEvents and a traceparent.
 N_HEADERS: Final = 7
 

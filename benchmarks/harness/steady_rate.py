@@ -30,6 +30,8 @@ _SPAWN: Final = multiprocessing.get_context("spawn")
 _READY_SECONDS: Final = 120.0
 #: Without it every event is a request of its own, and at high rates the broker's limit is measured, not the way's.
 _LINGER_MS: Final = 1
+#: Events that are due within it are sent together: to wake up for each would take the CPU that the way needs.
+_TICK_NS: Final = 1_000_000
 #: Results that come later than this after the last event are not waited for.
 _LATEST_SECONDS: Final = 60.0
 #: A way keeps up if its last result comes so soon after the last event was sent.
@@ -80,6 +82,7 @@ def measure_latency(
     reader = _SPAWN.Process(target=_read, args=(there, surroundings.bootstrap, starts, len(keys)), daemon=True)
     with running(one, surroundings, names=names, group=group, is_live=True) as process:
         reader.start()
+        there.close()  # so that its end is noticed here
         try:
             here.recv()  # it stands at the end of the outputs
             # One event alone: when its result is there, the way has its partitions and its code is loaded.
@@ -144,7 +147,7 @@ def _send(
     for i, at in enumerate(due.tolist()):
         while (wait := at - time.time_ns()) > 0:
             producer.poll(0)
-            time.sleep(min(wait, 1_000_000) / 1e9)
+            time.sleep(max(wait, _TICK_NS) / 1e9)
         sent[i] = time.time_ns()
         while True:
             try:
