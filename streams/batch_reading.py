@@ -58,20 +58,20 @@ _COLUMNS: Final = tuple(name for name in RecordArrays.__slots__ if name != "buff
 _PLACES: Final = ("key_at", "value_at", "headers_at", "trace_at")
 
 
-def read_batch(data: bytes, at: int, size: int) -> RecordArrays:
+def read_batch(data: U8, at: int, size: int) -> RecordArrays:
     """Return the records of the batch that lies in `data` from `at` on, `size` bytes long.
 
     The buffer is `data` itself, or what was compressed. The checksum is not looked at. Raises
     CorruptRecordException if the bytes are not what the format says.
     """
     base_offset, _, _, magic, _, attributes, _, first_ms, largest_ms, _, _, _, n_records = (
-        BATCH_HEADER.unpack_from(data, at)
+        BATCH_HEADER.unpack_from(data.data, at)
     )
     if magic != 2:
         raise CorruptRecordException(f"record batch of format {magic}; Kafka 0.11 and newer write 2")
-    buffer, start, end = np.frombuffer(data, np.uint8), at + BATCH_HEADER.size, at + size
+    buffer, start, end = data, at + BATCH_HEADER.size, at + size
     if attributes & CODEC_MASK:
-        buffer = _uncompressed(attributes & CODEC_MASK, data[start:end])
+        buffer = _uncompressed(attributes & CODEC_MASK, data[start:end].tobytes())
         start, end = 0, len(buffer)
     if not 0 <= n_records <= end - start:
         raise CorruptRecordException(f"a record batch of {end - start} bytes says that it has {n_records} records")

@@ -11,21 +11,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from streams.batch_format import AFTER_LENGTH, LENGTH_AT
+from streams.batch_format import AFTER_LENGTH, LENGTH_AT, U8
 from streams.batch_reading import RecordArrays, join, read_batch
 from streams.record_slice import RecordSlice
 from streams.records import Record
 
 
 class KeptRecords:
-    """aiokafka's MemoryRecords, which also knows where each batch lies in the bytes."""
+    """aiokafka's MemoryRecords, which also knows where each batch lies in the bytes.
+
+    Attributes:
+        buffer: uint8, the fetched bytes.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self.buffer: U8 = np.frombuffer(data, np.uint8)
         self._records = MemoryRecords(data)
         self._at = 0
 
@@ -47,11 +53,6 @@ class KeptRecords:
         size = AFTER_LENGTH + int.from_bytes(self._data[at + LENGTH_AT : at + AFTER_LENGTH], "big")
         self._at += size
         return self._records.next_batch(), at, size
-
-    @property
-    def data(self) -> bytes:
-        """The fetched bytes."""
-        return self._data
 
 
 class ColumnarRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
@@ -94,7 +95,7 @@ class ColumnarRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokaf
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"invalid checksum in {self._tp}")
             if self._is_visible(batch):
-                arrays = read_batch(self._records.data, at, size)
+                arrays = read_batch(self._records.buffer, at, size)
                 first = int((arrays.offsets < self.next_fetch_offset).sum())
                 if first < len(arrays.offsets):
                     self._after = batch.next_offset

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import aiokafka
 from faust.transport.drivers import aiokafka as driver
@@ -15,7 +15,7 @@ from mode.threads import QueueServiceThread
 from streams.client_watch import watch_client
 from streams.columnar_fetch import install
 from streams.offsets import Partition
-from streams.records import Record
+from streams.record_slice import RecordSlice
 
 if TYPE_CHECKING:
     from streams.transport import Transport
@@ -59,7 +59,7 @@ class TransportOptions:
 class Fetched:
     """Records by partition, and where reading goes on in the partitions that have nothing left to hand over."""
 
-    records: Mapping[TP, Sequence[Record]]
+    records: Mapping[TP, RecordSlice]
     positions: Mapping[TP, int]
 
 
@@ -122,7 +122,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 state = self._state(tp)
                 if state is not None and state.has_valid_position and tp not in consumer._fetcher._records:
                     positions[tp] = state.position
-        return Fetched(records, positions)
+        return Fetched(cast("Mapping[TP, RecordSlice]", records), positions)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Put every assigned partition on its committed offset, or where a new group starts.

@@ -25,6 +25,11 @@ class RecordSlice(Sequence[Record]):
         self.source = source
         self.arrays = arrays
 
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last record."""
+        return int(self.arrays.offsets[-1])
+
     def __len__(self) -> int:
         return len(self.arrays.offsets)
 

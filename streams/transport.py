@@ -1,6 +1,6 @@
 """Faust transport `kafkabatch://`: one Faust event for each fetched slice of a partition.
 
-A topic whose schema is a `SliceSchema` is handed to its agent in slices: lists of aiokafka `ConsumerRecord`s of
+A topic whose schema is a `SliceSchema` is handed to its agent in slices: `RecordSlice`s of
 one partition, in offset order. Every other topic keeps Faust's way of one event a record. Group membership,
 rebalancing, tables, sensors and the web server are Faust's own.
 
@@ -24,7 +24,7 @@ The attributes of Faust, mode and aiokafka that this module and `consumer_thread
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import faust
@@ -38,13 +38,13 @@ from mode.utils.futures import notify
 from schemas.errors import TransactionLostError
 from streams.consumer_thread import ConsumerThread, Fetched, TransportOptions
 from streams.offsets import OffsetLedger, Partition
-from streams.records import Record
+from streams.record_slice import RecordSlice
 
 SCHEME: Final = "kafkabatch"
 
 
 class SliceSchema(faust.Schema[Any, Any]):
-    """Marks a topic whose events are slices; the event's value is the list of records, untouched."""
+    """Marks a topic whose events are slices; the value of an event is the slice of records, untouched."""
 
     def loads_key(self, app: Any, message: Message, *, loads: Any = None, serializer: Any = None) -> None:
         """Return None: a slice has no key of its own."""
@@ -280,7 +280,7 @@ class Consumer(driver.Consumer):
             if tp.topic in self._sliced_topics:
                 for start in range(0, len(records), rows):
                     part = records[start : start + rows]
-                    resume = part[-1].offset + 1
+                    resume = part.last_offset + 1
                     if start + rows >= len(records):
                         resume = max(resume, fetched.positions.get(tp, 0))
                     yield _Item(tp, self._slice_message(tp, part), resume)
@@ -291,17 +291,16 @@ class Consumer(driver.Consumer):
             if tp.topic in self._sliced_topics and tp not in fetched.records and self._read_offset[tp] != position:
                 yield _Item(tp, None, position)
 
-    def _slice_message(self, tp: TP, records: Sequence[Record]) -> ConsumerMessage:
-        last = records[-1]
+    def _slice_message(self, tp: TP, records: RecordSlice) -> ConsumerMessage:
         return ConsumerMessage(
             topic=tp.topic,
             partition=tp.partition,
-            offset=last.offset,
-            timestamp=last.timestamp / 1000.0,
-            timestamp_type=last.timestamp_type,
+            offset=records.last_offset,
+            timestamp=int(records.arrays.timestamps[-1]) / 1000.0,
+            timestamp_type=int(records.arrays.timestamp_types[-1]),
             headers=None,
             key=None,
-            value=cast(bytes, records),
+            value=cast(Any, records),
             checksum=None,
             serialized_key_size=0,
             serialized_value_size=0,

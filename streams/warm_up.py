@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.encoding import Encoder
 from schemas.registry import SchemaRegistry
+from streams.batch_reading import read_batch
+from streams.batch_writing import write_batch
+from streams.output_columns import Outputs, OutputSlice
+from streams.record_slice import RecordSlice
 from streams.records import Header, Record
 from streams.slices import SliceProcessor
 
@@ -64,4 +69,15 @@ def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> 
         MadeUpRecord(topic=topic, partition=0, offset=offset, key=str(product["product_id"]).encode(), value=value)
         for offset, (product, value) in enumerate(zip(_PRODUCTS, values, strict=True))
     ]
-    return processor.process(records).n_records
+    outputs = processor.process(records)
+    for where in (outputs.categorized, outputs.review):
+        for part in where.parts if isinstance(where, Outputs) else ():
+            _write_and_read(part)
+    return outputs.n_records
+
+
+def _write_and_read(outputs: OutputSlice) -> None:
+    """Go the way to the broker and back, without a broker."""
+    batch, _ = write_batch(outputs.arrays, 0, most_bytes=1 << 20, compression=None, is_transactional=False)
+    data = np.frombuffer(bytes(batch._build()), np.uint8)
+    list(RecordSlice(outputs.source, read_batch(data, 0, len(data))))

@@ -45,7 +45,7 @@ def written(records: list[Given], *, codec: int = 0, base_offset: int = 0) -> by
 
 
 def read(data: bytes) -> RecordArrays:
-    return read_batch(data, 0, len(data))
+    return read_batch(np.frombuffer(data, np.uint8), 0, len(data))
 
 
 def plain(records: RecordSlice) -> list[Given]:
@@ -92,7 +92,7 @@ def test_damaged_bytes_are_refused_or_read_within_their_bounds(data: st.DataObje
         batch[data.draw(st.integers(BATCH_HEADER.size - 4, len(batch) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(BATCH_HEADER.size, len(batch)))
     try:
-        arrays = read_batch(bytes(batch[:cut]), 0, cut)
+        arrays = read_batch(np.frombuffer(bytes(batch[:cut]), np.uint8), 0, cut)
     except CorruptRecordException:
         return
     list(RecordSlice((IN, 0), arrays))
