@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.clean_columns import (
+    Texts,
+    are_finite_and_not_negative,
+    are_same,
+    are_three_capitals,
+    are_visible,
+    have_sizes,
+)
 from schemas.decoding import Rejected
 
 if TYPE_CHECKING:
@@ -52,14 +60,22 @@ def check_products(batch: pa.RecordBatch, keys: Sequence[bytes | None] | pa.Arra
     if len(keys) != batch.num_rows:
         raise ValueError(f"{len(keys)} keys for {batch.num_rows} rows")
     problems: _Problems = defaultdict(list)
-    _check_keys(batch.column("product_id"), keys, problems)
+    columns: dict[str, pa.Array[Any]] = dict(zip(batch.schema.names, batch.columns, strict=True))
+    texts = {name: Texts.of(columns[name]) for name in (*LARGEST_TEXT_BYTES, "currency")}
+    if not (isinstance(keys, pa.Array) and are_same(texts["product_id"], Texts.of(keys))):
+        _check_keys(columns["product_id"], keys, problems)
     for name, largest in LARGEST_TEXT_BYTES.items():
-        _check_size(batch.column(name), name, largest, problems)
-    _check_not_blank(batch.column("title"), problems)
+        if not have_sizes(texts[name], int(name in _NOT_EMPTY), largest):
+            _check_size(columns[name], name, largest, problems)
+    if not are_visible(texts["title"]):
+        _check_not_blank(columns["title"], problems)
     for name in ("price_minor", "reviews_count"):
-        _check_not_negative(batch.column(name), name, problems)
-    _check_rating(batch.column("rating"), problems)
-    _check_currency(batch.column("currency"), problems)
+        if not are_finite_and_not_negative(columns[name]):
+            _check_not_negative(columns[name], name, problems)
+    if not are_finite_and_not_negative(columns["rating"]):
+        _check_rating(columns["rating"], problems)
+    if not are_three_capitals(texts["currency"]):
+        _check_currency(columns["currency"], problems)
     return _rejected(problems)
 
 
