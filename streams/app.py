@@ -76,7 +76,8 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
 
     _log_assignments(app)
     watch = ProgressWatch(stuck_after_seconds=settings.stuck_after_seconds)
-    serve_health(app, Health(app, counters, watch))
+    health = Health(app, counters, watch, produce_seconds=lambda: delivery.filler.cpu_seconds)
+    serve_health(app, health)
     return app
 
 

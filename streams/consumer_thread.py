@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -144,6 +145,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 await consumer.seek_to_beginning(tp)
             offsets[TP(tp.topic, tp.partition)] = -1 if offset is None else offset
         return offsets
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that this thread has used; 0 while it does not run. May be called in any thread."""
+        thread = self._thread
+        if thread is None or not thread.is_alive() or thread.ident is None:
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
     def end_offset(self, tp: TP) -> int | None:
         """Return the offset up to which there is something to read now, as of the last answer to a fetch."""

@@ -29,11 +29,19 @@ class Health:
     """What a worker knows of itself."""
 
     def __init__(
-        self, app: faust.App, counters: Counters, watch: ProgressWatch, clock: Callable[[], float] = time.time
+        self,
+        app: faust.App,
+        counters: Counters,
+        watch: ProgressWatch,
+        *,
+        produce_seconds: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """Put together what is asked for its state; `produce_seconds` returns the CPU time of filling batches."""
         self._app = app
         self._counters = counters
         self._watch = watch
+        self._produce_seconds = produce_seconds
         self._clock = clock
 
     def standings(self) -> Mapping[Partition, Standing]:
@@ -73,7 +81,9 @@ class Health:
     def metrics(self) -> str:
         """Return the body of `/metrics`."""
         return self._counters.as_text(
-            {partition: one.lag for partition, one in self.standings().items() if one.lag is not None}
+            {partition: one.lag for partition, one in self.standings().items() if one.lag is not None},
+            consume_seconds=cast(Consumer, self._app.consumer).thread_cpu_seconds(),
+            produce_seconds=self._produce_seconds(),
         )
 
 

@@ -48,6 +48,11 @@ SCORING_CPU_SECONDS: Final = Metric(
     kind="counter",
     help="CPU time of the scoring thread, from decode to encode.",
 )
+STAGE_CPU_SECONDS: Final = Metric(
+    name="sortline_stage_cpu_seconds_total",
+    kind="counter",
+    help="CPU time by stage; framework is all of the process that no other stage has, its start among it.",
+)
 CPU_SECONDS: Final = Metric(
     name="process_cpu_seconds_total", kind="counter", help="CPU time of the whole process since it started."
 )
@@ -72,9 +77,15 @@ METRICS: Final = (
     SCORING_SECONDS,
     SCORING_CPU_SECONDS,
     DELIVERY_SECONDS,
+    STAGE_CPU_SECONDS,
     CPU_SECONDS,
     LAG,
 )
+
+#: The stages that are not scoring: the thread that fetches, the filling of batches, and everything else.
+CONSUME: Final = "consume"
+PRODUCE: Final = "produce"
+FRAMEWORK: Final = "framework"
 
 
 class Counters:
@@ -82,22 +93,40 @@ class Counters:
 
     def __init__(self) -> None:
         self._values: Counter[str] = Counter()
+        self._stage_ns: Counter[str] = Counter()
 
     def add(self, metric: Metric, amount: float = 1) -> None:
         """Count."""
         self._values[metric.name] += amount  # type: ignore[assignment]  # typeshed has Counter count in int only
 
+    def add_stages(self, nanoseconds: Mapping[str, int]) -> None:
+        """Count CPU time by stage."""
+        self._stage_ns.update(nanoseconds)
+
+    def stage_seconds(self, **other: float) -> dict[str, float]:
+        """Return the CPU seconds of each stage; `other` are those that are not counted here."""
+        seconds = {stage: ns / 1e9 for stage, ns in self._stage_ns.items()} | other
+        return seconds | {FRAMEWORK: max(0.0, time.process_time() - sum(seconds.values()))}
+
     def value(self, metric: Metric) -> float:
         """Return what was counted so far."""
         return self._values[metric.name]
 
-    def as_text(self, lags: Mapping[tuple[str, int], int]) -> str:
-        """Return all metrics in Prometheus' text format 0.0.4; `lags` by topic and partition."""
+    def as_text(
+        self, lags: Mapping[tuple[str, int], int], *, consume_seconds: float = 0.0, produce_seconds: float = 0.0
+    ) -> str:
+        """Return all metrics in Prometheus' text format 0.0.4; `lags` by topic and partition.
+
+        The seconds are CPU time of the consumer's thread, and of filling batches.
+        """
         lines: list[str] = []
         for metric in METRICS:
             lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
             if metric is CPU_SECONDS:
                 lines.append(f"{metric.name} {time.process_time():.6f}")
+            elif metric is STAGE_CPU_SECONDS:
+                stages = self.stage_seconds(**{CONSUME: consume_seconds, PRODUCE: produce_seconds})
+                lines += [f'{metric.name}{{stage="{stage}"}} {seconds:.6f}' for stage, seconds in stages.items()]
             elif metric is LAG:
                 lines += [
                     f'{metric.name}{{topic="{topic}",partition="{partition}"}} {lag}'

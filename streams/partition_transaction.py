@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeErr
 from aiokafka.structs import TopicPartition
 
 from schemas.errors import TransactionLostError
-from streams.delivery import REFUSALS, ProducerOptions, Refusal, fill_batch
+from streams.delivery import REFUSALS, BatchFiller, Refusal
 from streams.offsets import Partition
 from streams.records import Output
 
@@ -37,7 +37,7 @@ class PartitionTransaction:
 
     Args:
         partition: of the input.
-        options: of its producers.
+        filler: of the batches that its producers send.
         group_id: whose offsets are committed.
         start_producer: returns a producer of this partition's transactional id, started: by then all others of
             that id are fenced, and their open transaction is aborted.
@@ -47,14 +47,14 @@ class PartitionTransaction:
         self,
         partition: Partition,
         *,
-        options: ProducerOptions,
+        filler: BatchFiller,
         group_id: str,
         start_producer: Callable[[], Awaitable[Any]],
     ) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.is_spoiled = False
-        self._options = options
+        self._filler = filler
         self._group_id = group_id
         self._start_producer = start_producer
         self._producer: Any = None  # an AIOKafkaProducer, which has no types; None while there is no usable one
@@ -83,7 +83,7 @@ class PartitionTransaction:
         start = 0
         while start < len(rows):
             producer = await self._ready()
-            batch, end = fill_batch(producer, rows, start, self._options, is_transactional=True)
+            batch, end = self._filler.fill(producer, rows, start)
             part = rows[start:end]
             try:
                 await (await producer.send_batch(batch, topic, partition=partition))
@@ -170,7 +170,7 @@ class PartitionTransaction:
                 for topic, partition, rows in self._written:
                     start = 0
                     while start < len(rows):
-                        batch, start = fill_batch(producer, rows, start, self._options, is_transactional=True)
+                        batch, start = self._filler.fill(producer, rows, start)
                         try:
                             await (await producer.send_batch(batch, topic, partition=partition))
                         except REFUSALS as error:

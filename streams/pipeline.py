@@ -266,6 +266,7 @@ class Pipeline:
         add(metrics.TOMBSTONES, outputs.n_tombstones)
         add(metrics.REVIEW, len(outputs.review) - n_refused[1])
         add(metrics.DEAD_LETTERS, len(outputs.dead_letters) + sum(n_refused))
+        self._counters.add_stages(outputs.stage_ns)
 
 
 def _joined(slices: Sequence[Sequence[Record]]) -> Sequence[Record]:

@@ -29,7 +29,7 @@ from mode import Service
 
 from schemas.errors import SetupError, TransactionLostError
 from streams.client_watch import watch_client
-from streams.delivery import ProducerOptions, Refusal, learn_topics, new_producer
+from streams.delivery import BatchFiller, ProducerOptions, Refusal, learn_topics, new_producer
 from streams.offsets import Partition
 from streams.output_columns import Outputs
 from streams.partition_transaction import PartitionTransaction
@@ -57,6 +57,7 @@ class ExactlyOnce(Service):
         self, options: ProducerOptions, *, group_id: str, transaction_timeout_seconds: float, **kwargs: Any
     ) -> None:
         self._options = options
+        self.filler = BatchFiller(options, is_transactional=True)
         self._group_id = group_id
         self._timeout_ms = int(transaction_timeout_seconds * 1000)
         self._transactions: dict[Partition, PartitionTransaction] = {}
@@ -207,7 +208,7 @@ class ExactlyOnce(Service):
         topic, number = partition
         return PartitionTransaction(
             partition,
-            options=self._options,
+            filler=self.filler,
             group_id=self._group_id,
             start_producer=partial(self._start_producer, f"{self._group_id}-{topic}-{number}"),
         )

@@ -80,6 +80,10 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def thread_cpu_seconds(self) -> float:
+        """Return the CPU time of the thread that fetches; 0 while there is none."""
+        return self._thread.cpu_seconds()
+
     def end_offset(self, tp: TP) -> int | None:
         """Return the offset up to which the partition could be read, or None if that is not known yet."""
         return self._thread.end_offset(tp)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from models.classifier import Classifier
+    from schemas.stages import StageClock
 
 #: Importing the model's libraries takes seconds, and a fault is to meet a worker, not its start.
 _FORKED: Final = multiprocessing.get_context("forkserver")
@@ -187,12 +188,12 @@ class SlowClassifier:
     def __getattr__(self, name: str) -> object:
         return getattr(self._classifier, name)
 
-    def classify(self, products: pa.RecordBatch) -> pa.RecordBatch:
+    def classify(self, products: pa.RecordBatch, clock: StageClock | None = None) -> pa.RecordBatch:
         """Sleep and decide."""
         # The two products of the warm-up are let through: the worker is to be slow, not late.
         if products.num_rows != 2:
             time.sleep(self._seconds)
-        return self._classifier.classify(products)
+        return self._classifier.classify(products, clock)
 
 
 def _run(command: WorkerCommand, port: int, log_file: str) -> None:

@@ -13,6 +13,7 @@ from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
 from schemas.encoding import Encoder
 from schemas.registry import InMemoryRegistry
+from schemas.stages import StageClock
 from schemas.wire import SchemaId
 from streams.records import Header
 from streams.slices import SliceProcessor
@@ -38,7 +39,7 @@ class TitleClassifier:
     batches: list[int] = field(default_factory=list)
     broken: Exception | None = None
 
-    def classify(self, products: pa.RecordBatch) -> pa.RecordBatch:
+    def classify(self, products: pa.RecordBatch, clock: StageClock | None = None) -> pa.RecordBatch:
         self.batches.append(products.num_rows)
         if self.broken is not None:
             raise self.broken

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
 
 from streams import metrics
 from streams.metrics import METRICS, Counters
+
+if TYPE_CHECKING:
+    from tests.unit.streams.conftest import Workbench
 
 
 def test_every_metric_has_help_type_and_value() -> None:
@@ -47,3 +54,22 @@ def test_names_follow_prometheus_rules() -> None:
     for metric in METRICS:
         assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_cpu_time_is_told_by_stage_and_what_is_left_is_the_framework() -> None:
+    counters = Counters()
+    counters.add_stages({"decode": 2_000_000, "trees": 1_000_000})
+    counters.add_stages({"trees": 4_000_000})
+    text = counters.as_text({}, consume_seconds=0.25, produce_seconds=0.5)
+    assert 'sortline_stage_cpu_seconds_total{stage="decode"} 0.002000\n' in text
+    assert 'sortline_stage_cpu_seconds_total{stage="trees"} 0.005000\n' in text
+    assert 'sortline_stage_cpu_seconds_total{stage="consume"} 0.250000\n' in text
+    assert 'sortline_stage_cpu_seconds_total{stage="produce"} 0.500000\n' in text
+    stages = counters.stage_seconds()
+    assert sum(stages.values()) == pytest.approx(time.process_time(), abs=0.05)
+
+
+def test_the_stages_of_a_group_of_records_are_those_of_its_work(workbench: Workbench) -> None:
+    outputs = workbench.processor.process(workbench.products(["lamp", "desk"]))
+    assert {"decode", "validate", "encode", "lay out"} <= outputs.stage_ns.keys()
+    assert all(taken >= 0 for taken in outputs.stage_ns.values())
