@@ -59,10 +59,10 @@ class SortlineSettings(BaseSettings):
     )
     web_port: _Port = Field(default=6066, description="Port of /health and /ready.")
     commit_interval_seconds: float = Field(
-        default=0.5, gt=0, le=60, description="How often a worker commits what was delivered."
+        default=0.1, gt=0, le=60, description="How often a worker commits what was delivered."
     )
     delivery: Literal["at-least-once", "exactly-once"] = Field(
-        default="at-least-once", description="What a crash of a worker costs: repeated outputs, or nothing."
+        default="exactly-once", description="What a crash of a worker costs: repeated outputs, or nothing."
     )
     session_timeout_seconds: float = Field(
         default=10.0, ge=1, le=300, description="After this silence the group gives a worker's partitions away."

@@ -55,10 +55,10 @@ class WorkerSettings:
     group_id: str = "sortline"
     static_member: str | None = None
     tracking_uri: str | None = None
-    delivery: DeliveryMode = "at-least-once"
+    delivery: DeliveryMode = "exactly-once"
     web_host: str = "127.0.0.1"
     web_port: int = 6066
-    commit_interval_seconds: float = 0.5
+    commit_interval_seconds: float = 0.1
     shutdown_seconds: float = 10.0
     session_timeout_seconds: float = 10.0
     startup_seconds: float = 60.0

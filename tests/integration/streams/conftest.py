@@ -241,6 +241,7 @@ def new_worker(
         registry_url=registry_url,
         topics=topics,
         group_id=f"g-{uuid.uuid4().hex[:10]}",
+        delivery="at-least-once",
         commit_interval_seconds=0.2,
         session_timeout_seconds=6.0,
         startup_seconds=30.0,
