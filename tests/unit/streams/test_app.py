@@ -95,7 +95,7 @@ async def test_the_options_of_one_app_do_not_leak_into_another(app_for: Apps) ->
 
 
 async def test_the_delivery_is_as_set_and_only_a_transactional_one_takes_the_commit(app_for: Apps) -> None:
-    plain, once = app_for(), app_for(delivery="exactly-once", commit_interval_seconds=30.0)
+    plain, once = app_for(delivery="at-least-once"), app_for(commit_interval_seconds=30.0)
     assert plain.transport.options.commit is None  # type: ignore[attr-defined]
     assert once.transport.options.commit is not None  # type: ignore[attr-defined]
 
