@@ -107,7 +107,7 @@ def run(
 ) -> list[Mapping[str, Measured]]:
     """Return the rounds, each with a run of every way. Raises WrongResultsError if a way did not do the job."""
     offsets = Offsets(around.bootstrap)
-    expected = expected_decisions(around.bundle, product_events.products(max(events, peer_events)))
+    expected = expected_decisions(around.bundle, max(events, peer_events))
     with (
         contextlib.closing(ConfluentRegistry(around.registry)) as registry,
         own_topics(around.bootstrap, registry, partitions) as many,
@@ -159,7 +159,7 @@ def _arguments() -> argparse.Namespace:
     add_arguments(parser)
     names = [one.name for one in WAYS]
     parser.add_argument("--ways", nargs="+", choices=names, default=names, help="one or more; all")
-    parser.add_argument("--events", type=int, default=300_000, help="for the floor and the worker")
+    parser.add_argument("--events", type=int, default=500_000, help="for the floor and the worker")
     parser.add_argument("--peer-events", type=int, default=20_000, help="for the others, which are slower")
     parser.add_argument("--repetitions", type=int, default=3, help="rounds")
     parser.add_argument(
@@ -170,7 +170,10 @@ def _arguments() -> argparse.Namespace:
         help="fail if the worker's ratios are worse than in this report; that of benchmarks/results",
     )
     parser.add_argument("--margin", type=float, default=1.3, help="how much worse a ratio may be")
-    return parse(parser)
+    args = parse(parser)
+    if args.compare and not args.compare.exists():
+        parser.error(f"there is no report {args.compare} to compare with")
+    return args
 
 
 def _say(sentence: str) -> None:

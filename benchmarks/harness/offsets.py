@@ -15,7 +15,7 @@ class Offsets:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})  # warnings
 
     def ends(self, topics: Sequence[str]) -> Ends:
         """Return the end of each partition, records of open transactions included."""

@@ -81,7 +81,7 @@ def own_topics(bootstrap: str, registry: SchemaRegistry, partitions: int) -> Ite
     try:
         yield names
     finally:
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})  # warnings
         for future in admin.delete_topics([one.topic for one in contracts(names)]).values():
             future.result()
 
