@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from features.murmur3 import hash_name, murmur3_32
+from features.murmur3 import eight_bytes, hash_name, murmur3_32, murmur3_32_short
 from features.normal_form import NormalForms
 from features.spec import FeatureSpec
 from features.utf8 import next_at
@@ -130,6 +130,14 @@ def _bounds(
 
 
 @njit(cache=True, nogil=True)
+def _is_ascii(text: npt.NDArray[np.uint8], start: int, end: int) -> bool:
+    seen = np.uint8(0)
+    for at in range(start, end):
+        seen |= text[np.uint64(at)]
+    return bool(seen < 0x80)
+
+
+@njit(cache=True, nogil=True)
 def _add(
     bucket: np.uint32,
     stamp: int,
@@ -199,6 +207,16 @@ def _count(
                 for word in range(first_word, first_word + n_words):
                     start = int(words[word]) - 1
                     end = int(words[word + 1])
+                    if longest <= 8 and _is_ascii(text, start, end):
+                        # Code points are bytes, and an n-gram is one number.
+                        for n in range(shortest, longest + 1):
+                            for low in range(start, max(end - n, start) + 1):
+                                size = min(n, end - low)
+                                bucket = murmur3_32_short(eight_bytes(text, low), size, seed) & bucket_mask
+                                n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
+                            if n >= end - start:
+                                break
+                        continue
                     for n in range(shortest, longest + 1):
                         low = start
                         high = start

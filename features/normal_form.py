@@ -75,8 +75,8 @@ def normal_forms(products: pa.RecordBatch, fields: Sequence[str]) -> NormalForms
     )
     n_values = len(fields) * n_rows
     # Lower case is at most half as long again (U+023A has 2 bytes, its lower case 3); a word has at least one
-    # byte, and so has what separates it from the next.
-    text = np.empty(n_bytes + n_bytes // 2 + 2 * n_values, np.uint8)
+    # byte, and so has what separates it from the next. Eight more, so that hashing may read eight at a time.
+    text = np.empty(n_bytes + n_bytes // 2 + 2 * n_values + 8, np.uint8)
     words = np.empty(n_bytes // 2 + 2 * n_values, np.int64)
     bounds = np.zeros(n_values + 1, np.int64)
     word_bounds = np.zeros(n_values + 1, np.int64)
