@@ -25,6 +25,7 @@ from compose.stack import default_cache_dir
 from models.bundle import load_bundle
 from schemas.registry import SchemaRegistry
 from schemas.topics import TopicNames, contracts
+from sortline.demo.surroundings import sigterm_as_interrupt
 from sortline.topics import apply_topics
 
 Say = Callable[[str], None]
@@ -56,7 +57,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 @contextlib.contextmanager
 def surroundings(args: argparse.Namespace, ways: Sequence[Way], say: Say) -> Iterator[Surroundings]:
     """Bring up what is needed and take down afterwards what was brought up."""
-    with contextlib.ExitStack() as cleanup:
+    with sigterm_as_interrupt(), contextlib.ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="sortline-bench-")))
         if args.bootstrap:
             endpoints = Endpoints(bootstrap=args.bootstrap, registry_url=args.registry)
