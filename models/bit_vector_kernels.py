@@ -248,7 +248,9 @@ def score_rows(
                 tree = k * n_iterations + iteration
                 mask = full
                 for test in range(test_starts[tree], test_starts[tree + 1]):
-                    mask &= full if own[test_columns[test]] <= test_bins[test] else test_masks[test]
+                    # All ones or none, by arithmetic: of a choice, the compiler makes a branch here.
+                    passed = kind(0) - kind(own[test_columns[test]] <= test_bins[test])
+                    mask &= kind(passed | test_masks[test])
                 for table in range(tree_tables[tree], tree_tables[tree + 1]):
                     mask &= tables[table_starts[table] + categories[table_columns[table], row]]
                 sum_ += leaves[leaf_starts[tree] + _lowest_bit(mask)]
