@@ -104,7 +104,17 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     )
     # The first slice must not wait for code to be compiled while the group waits for a heartbeat.
     warm_up(processor, registry, settings.topics.created)
-    log.info("model loaded", extra={"model_name": classifier.name, "model_version": classifier.version})
+    trees = classifier.trees
+    log.info(
+        "model loaded",
+        extra={
+            "model_name": classifier.name,
+            "model_version": classifier.version,
+            "tree_scorer": trees.scorer,
+        },
+    )
+    if trees.fallback_reason:
+        log.warning("trees are scored by LightGBM, more slowly", extra={"reason": trees.fallback_reason})
     return processor, ready
 
 
