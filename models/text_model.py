@@ -20,6 +20,10 @@ from schemas.errors import SetupError
 
 _CACHE_LINE_BYTES: Final = 64
 
+#: So much of a row is asked for ahead; the processor goes on by itself, and more would drive other rows out of its
+#: first cache. At 300 classes 3.4 us a row, 4.3 if all is asked for.
+_FETCHED_COLUMNS: Final = 128
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TextModel:
@@ -135,6 +139,7 @@ def _add_up(
     n_blocks = block_weights.shape[0]
     width = bias.shape[0]
     flat = table.reshape(-1)
+    fetched = min(width, _FETCHED_COLUMNS)
     longest = 0
     for row in range(scores.shape[0]):
         longest = max(longest, indptr[(row + 1) * n_blocks] - indptr[row * n_blocks])
@@ -151,7 +156,7 @@ def _add_up(
                 squares += np.float64(weight) * np.float64(weight)
                 slot = slot_and_idf >> 32
                 # The row's memory is asked for now and read when all entries of the product are known.
-                for column in range(0, width, LANES):
+                for column in range(0, fetched, LANES):
                     fetch_line(flat, max(slot, 0) * width + column)
                 # Without a branch: whether a bucket is known is a coin toss that the processor cannot predict.
                 kept[n_kept] = slot

@@ -85,9 +85,7 @@ class FlatRecord:
             return None
         text = np.empty(int(offsets[:, -1].sum()), np.uint8)
         is_ascii = _copy(values.content, spans, offsets, text)
-        arrays = self._arrays(
-            n_rows, pa.py_buffer(text.data), offsets, numbers, validity, null_counts.tolist()
-        )
+        arrays = self._arrays(n_rows, pa.py_buffer(text.data), offsets, numbers, validity, null_counts.tolist())
         if not is_ascii:
             try:
                 for array in arrays:
