@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy import optimize
 
 from schemas.errors import SetupError
 
@@ -70,6 +69,7 @@ def fit_temperature(
     """
     if not len(scores):
         return Calibration()
+    from scipy import optimize  # takes a second to import, and a worker fits nothing
 
     def loss(log_temperature: float) -> float:
         return _log_loss(scores * math.exp(-log_temperature), classes)
@@ -95,6 +95,8 @@ def _fit_both(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], t
         penalty = _BIAS_PENALTY / n_rows
         gradient = np.concatenate([[float((excess * scores).sum())], excess.sum(axis=0) + penalty * bias])
         return _log_loss(scaled, classes) + 0.5 * penalty * float(bias @ bias), gradient
+
+    from scipy import optimize  # as above
 
     low, high = (math.exp(-x) for x in reversed(_LOG_TEMPERATURES))
     found = optimize.minimize(

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy import sparse
 
 from features.ngrams import TokenCounts
 from schemas.errors import SetupError
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -80,6 +82,8 @@ class Weighting:
         Columns of a row are sorted and unique: a bucket that two blocks share holds the sum of both, which is what
         serving adds up.
         """
+        from scipy import sparse  # takes half a second to import, and a worker fits nothing
+
         indptr = tokens.indptr[:: self.n_blocks]
         matrix = sparse.csr_matrix(
             (self.entry_weights(tokens), tokens.buckets, indptr), shape=(len(indptr) - 1, self.n_buckets)

@@ -65,7 +65,7 @@ class WorkerSettings:
     slice_rows: int = 2_000
     slices_in_flight: int = 16
     fetch_wait_seconds: float = 0.1
-    max_fetch_bytes: int = 4 << 20
+    max_fetch_bytes: int = 1 << 20
     max_batch_bytes: int = 900_000
     compression: Compression | None = None
     dead_letter_dialect: Dialect = DEFAULT_DIALECT

@@ -39,6 +39,7 @@ from schemas.registry import ConfluentRegistry
 from streams.app import build_app, now_ms
 from streams.deadline import deadline
 from streams.logs import configure_logging
+from streams.memory import return_memory_early
 from streams.settings import WorkerSettings
 from streams.slices import SliceProcessor
 from streams.startup import KafkaBroker, Ready, wait_until_ready
@@ -66,6 +67,7 @@ def run_worker(settings: WorkerSettings) -> int:
     passes, it does not return: the process leaves at once.
     """
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    return_memory_early()
     try:
         processor, ready = _prepare(settings)
     except SortlineError as error:
