@@ -19,9 +19,9 @@ def return_memory_early() -> bool:
     """Set the process's allocator to few arenas and to giving large blocks back; True if it could be set.
 
     By default glibc keeps an arena for each thread, and raises the size from which on a block is mapped by itself
-    to that of the largest block that was ever freed. Fetched batches, columns and filled batches are blocks of some
-    hundred KiB that come and go in three threads: the process keeps growing, by 400 MiB in a million events, with
-    nothing leaked. Arrow's own pool keeps what it had as well, so Arrow is given this allocator, too.
+    to that of the largest block that was ever freed. Fetched batches, columns and filled batches are blocks of
+    some hundred KiB that come and go in three threads: the process keeps growing, by 400 MiB in a million events,
+    with nothing leaked. Arrow's own pool keeps what it had as well, so Arrow is given this allocator, too.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl, macOS
