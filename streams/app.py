@@ -17,6 +17,7 @@ from streams.breaker import Breaker
 from streams.consumer_thread import TransportOptions
 from streams.delivery import AtLeastOnce, ProducerOptions
 from streams.health import Health, serve_health
+from streams.lean_start import NoTables
 from streams.metrics import Counters
 from streams.pipeline import Pipeline, Processor
 from streams.progress import ProgressWatch
@@ -108,6 +109,7 @@ def _new_app(settings: WorkerSettings) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
+        TableManager=NoTables,
         datadir=Path(tempfile.gettempdir()) / f"sortline-{settings.group_id}",
         key_serializer="raw",
         value_serializer="raw",

@@ -38,6 +38,7 @@ from schemas.errors import (
 from schemas.registry import ConfluentRegistry
 from streams.app import build_app, now_ms
 from streams.deadline import deadline
+from streams.lean_start import keep_pandas_out
 from streams.logs import configure_logging
 from streams.memory import return_memory_early
 from streams.settings import WorkerSettings
@@ -68,6 +69,8 @@ def run_worker(settings: WorkerSettings) -> int:
     """
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     return_memory_early()
+    if not _is_in_mlflow(settings.model):
+        keep_pandas_out()
     try:
         processor, ready = _prepare(settings)
     except SortlineError as error:
@@ -136,7 +139,7 @@ def load_model(model: str, tracking_uri: str | None) -> Classifier:
 
     Raises BundleError if it cannot be trusted, SetupError if it cannot be found.
     """
-    if not model.startswith(("models:/", "runs:/")):
+    if not _is_in_mlflow(model):
         return load_bundle(Path(model))
     # MLflow takes seconds to import; a worker with a plain folder does without.
     from models.registry import fetch_bundle
@@ -145,6 +148,10 @@ def load_model(model: str, tracking_uri: str | None) -> Classifier:
         raise SetupError(f"model {model}: the setting tracking_uri must say where MLflow keeps it")
     with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
         return load_bundle(fetch_bundle(model, Path(folder) / "bundle", tracking_uri=tracking_uri))
+
+
+def _is_in_mlflow(model: str) -> bool:
+    return model.startswith(("models:/", "runs:/"))
 
 
 async def _serve(settings: WorkerSettings, processor: SliceProcessor) -> int:

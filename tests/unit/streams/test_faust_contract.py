@@ -30,6 +30,7 @@ from aiokafka.producer.sender import Sender as AioSender
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.app.base import App, BootStrategy
+from faust.tables.manager import TableManager
 from faust.transport import conductor, consumer
 from faust.transport.consumer import Consumer, Fetcher, ThreadDelegateConsumer
 from faust.transport.drivers import TRANSPORTS
@@ -181,6 +182,11 @@ ATTRIBUTES: list[tuple[Any, str]] = [
         "if self._consumer is not None: await self._consumer.stop()",
     ),
     # the only caller of Consumer.close
+    # what streams.lean_start.NoTables does without the wait
+    (
+        TableManager.on_start,
+        "await self.sleep(1.0) if not self.should_stop: await self._update_channels() await self.recovery.start()",
+    ),
     (App._on_rebalance_when_stopped, "self.consumer.close()"),
     (App.on_rebalance_start, "self.rebalancing = True"),
     (App._on_partitions_revoked, "consumer.stop_flow"),
