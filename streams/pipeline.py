@@ -55,6 +55,9 @@ class Source(Protocol):
     def is_held(self, message: Any) -> bool:
         """Return whether acknowledging the slice would count: its partition was not taken away since."""
 
+    def taken(self, message: Any) -> None:
+        """Note that work on the slice has begun."""
+
     def abandon(self, message: Any) -> None:
         """Give the slice back unprocessed."""
 
@@ -147,6 +150,8 @@ class Pipeline:
         while n_rows < self._group_rows and not self._waiting.empty():
             events.append(self._waiting.get_nowait())
             n_rows += len(events[-1].value)
+        for event in events:
+            self._source.taken(event.message)
         return events
 
     def _still_current(self, events: Sequence[Event]) -> list[Event]:

@@ -58,6 +58,7 @@ class Rig:
     sent: dict[str, list[Output]] = field(default_factory=dict)
     refused: dict[str, Callable[[Output], Any]] = field(default_factory=dict)
     abandoned: list[Message] = field(default_factory=list)
+    taken_at: list[int] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
     most_in_a_row: int = 1_000
     current: bool = True
@@ -72,6 +73,9 @@ class Rig:
 
     def is_held(self, message: Message) -> bool:
         return self.held
+
+    def taken(self, message: Message) -> None:
+        self.taken_at.append(len(self.processed))
 
     def abandon(self, message: Message) -> None:
         self.abandoned.append(message)
@@ -165,6 +169,13 @@ async def test_a_slice_is_acknowledged_only_after_every_output_was_sent(rig: Rig
         "sent 1 to products.review",
     ]
     assert rig.journal[4:] == ["ack 0/2", "end [0]"]
+
+
+async def test_a_slice_is_told_as_taken_before_the_work_on_it_begins(rig: Rig, workbench: Workbench) -> None:
+    slices = [rig.slice([workbench.product(f"p{nth}", "lamp")]) for nth in range(3)]
+    await rig.run(*slices, then=lambda: sum(rig.processed) == 3)
+    assert len(rig.taken_at) == 3
+    assert rig.taken_at[0] == 0
 
 
 async def test_a_slice_that_was_taken_away_while_it_waited_is_given_back_unsent(
