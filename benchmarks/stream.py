@@ -85,11 +85,15 @@ def main() -> int:
     found = report.throughput_report(about, summaries(rounds))
     table = report.throughput_table(found)
     print(table)
+    stages = report.stage_table(found)
+    print(f"\n{stages}" if stages else "")
     committed = json.loads(args.compare.read_text()) if args.compare else None
     if args.json:
         report.write_json(args.json, found)
     if args.save:
         report.save("throughput", found, table)
+        if stages:
+            report.write_into_page("stages", stages)
     slower = regressions(found, committed, args.margin) if committed else []
     for sentence in slower:
         print(f"slower: {sentence}", file=sys.stderr)

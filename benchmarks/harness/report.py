@@ -23,6 +23,10 @@ RESULTS: Final = _ROOT / "benchmarks" / "results"
 _LIBRARIES: Final = ("confluent-kafka", "faust-streaming", "aiokafka", "lightgbm", "numba", "numpy", "pyarrow")
 
 
+#: The worker's counter of CPU time, with a label for each stage.
+_STAGE = "sortline_stage_cpu_seconds_total{"
+
+
 def circumstances(command: Sequence[str], pythons: Mapping[str, Path]) -> dict[str, Any]:
     """Return where and with what it was measured; no name of a machine or a person, no path."""
     versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
@@ -86,6 +90,44 @@ def throughput_table(report: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Events measured in the last round: {sizes}.", "", _told(report)])
 
 
+def stage_table(report: Mapping[str, Any]) -> str:
+    """Return the Markdown table of where a worker's CPU time goes, stage by stage; empty without a worker's run.
+
+    A stage's time is what the worker counted over its whole life, by its events; "framework" is what is left of
+    the CPU an event of the table above: the event loop, aiokafka, Faust, sockets.
+    """
+    ways = {one["title"]: stage_costs(one["runs"]) for one in report["ways"]}
+    ways = {title: costs for title, costs in ways.items() if costs}
+    if not ways:
+        return ""
+    names = list(dict.fromkeys(name for costs in ways.values() for name in costs))
+    lines = [f"| CPU µs an event | {' | '.join(ways)} |", "| --- |" + " --- |" * len(ways)]
+    lines += [
+        f"| {name} | {' | '.join(f'{costs.get(name, 0.0):.2f}' for costs in ways.values())} |" for name in names
+    ]
+    lines.append(f"| **all** | {' | '.join(f'**{sum(costs.values()):.2f}**' for costs in ways.values())} |")
+    return "\n".join(lines)
+
+
+def stage_costs(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the CPU microseconds an event by stage, of the run with the median CPU; {} if none has stages."""
+    told = sorted(
+        (run for run in runs if any(_STAGE in name for name in run["counters"])), key=lambda run: run["cpu_us"]
+    )
+    if not told:
+        return {}
+    run = told[len(told) // 2]
+    counters = run["counters"]
+    n_events = counters["sortline_records_total"]
+    costs = {
+        name.partition('"')[2].rstrip('"}'): seconds / n_events * 1e6
+        for name, seconds in counters.items()
+        if _STAGE in name
+    }
+    costs.pop("framework", None)
+    return costs | {"framework": run["cpu_us"] - sum(costs.values())}
+
+
 def latency_table(report: Mapping[str, Any]) -> str:
     """Return the Markdown table of a latency report."""
     lines = [
@@ -119,6 +161,11 @@ def save(name: str, report: Mapping[str, Any], table: str) -> None:
     """Write the report to `benchmarks/results` and its table into the page."""
     RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{name}.json", report)
+    write_into_page(name, table)
+
+
+def write_into_page(name: str, table: str) -> None:
+    """Put a table between the markers of its name in docs/performance.md."""
     PAGE.write_text(between_markers(PAGE.read_text(encoding="utf-8"), name, table), encoding="utf-8")
 
 

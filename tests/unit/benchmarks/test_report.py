@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from benchmarks.harness import report
 from benchmarks.harness.backlog import Measured
 from benchmarks.harness.figures import summaries
-from benchmarks.harness.report import between_markers, circumstances, latency_table, throughput_table
+from benchmarks.harness.report import between_markers, circumstances, latency_table, stage_table, throughput_table
 
 MARKED = "before\n<!-- speed: written by the benchmark -->\nold\n<!-- end of speed -->\nafter\n"
 
@@ -29,6 +30,30 @@ def test_the_table_leads_with_the_ratios_and_gives_their_range() -> None:
     assert (
         "| sortline, exactly-once | 3.00 (2.00–4.00) | 10.0 (7.50–15.0) | 15.0 (10.0–20.0) | 50,000 |" in lines[3]
     )
+
+
+def test_the_stages_of_the_median_run_add_up_to_its_cpu() -> None:
+    def staged(way: str, cpu_seconds: float, trees: float) -> Measured:
+        counters = {
+            "sortline_records_total": 200_000.0,
+            'sortline_stage_cpu_seconds_total{stage="trees"}': trees,
+            'sortline_stage_cpu_seconds_total{stage="framework"}': 99.0,
+        }
+        return dataclasses.replace(run(way, cpu_seconds), counters=counters)
+
+    rounds = [
+        {"floor": run("floor", 0.5), "exactly-once": staged("exactly-once", cpu, trees)}
+        for cpu, trees in ((1.0, 0.2), (0.9, 0.1), (2.0, 0.4))
+    ]
+    table = stage_table(report.throughput_report(about(), summaries(rounds)))
+    assert table.splitlines() == [
+        "| CPU µs an event | sortline, exactly-once |",
+        "| --- | --- |",
+        "| trees | 1.00 |",
+        "| framework | 9.00 |",
+        "| **all** | **10.00** |",
+    ]
+    assert stage_table(report.throughput_report(about(), summaries([{"floor": run("floor", 0.5)}]))) == ""
 
 
 def test_what_was_not_measured_is_a_dash() -> None:

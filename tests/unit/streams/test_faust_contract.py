@@ -19,7 +19,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher as AioFetcher
 from aiokafka.consumer.subscription_state import Assignment, Subscription, SubscriptionState, TopicPartitionState
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.producer.sender import (
     AddOffsetsToTxnHandler,
     AddPartitionsToTxnHandler,
@@ -40,7 +40,8 @@ from faust.types.tuples import ConsumerMessage, Message
 from mode.threads import QueueServiceThread
 from mode.utils.imports import FactoryMapping
 
-from streams import transport
+from streams import batch_writing, transport
+from streams.columnar_fetch import ColumnarRecords, ColumnarResult
 
 
 def test_the_versions_are_those_the_transport_was_written_against() -> None:
@@ -138,6 +139,27 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (AIOKafkaConsumer.start, "isolation_level=self._isolation_level"),
     (AIOKafkaConsumer.start, "self._fetcher = Fetcher("),
     (AioFetcher.__init__, "self._records = "),
+    # the names of the fetcher's module that streams.columnar_fetch replaces, and what it relies on in them
+    (AioFetcher._proc_fetch_request, "records = MemoryRecords(part_data[-1]) if records.has_next():"),
+    (AioFetcher._proc_fetch_request, "elif records.size_in_bytes() > 0:"),
+    (AioFetcher._proc_fetch_request, "partition_records = PartitionRecords( tp, records, aborted_transactions,"),
+    (AioFetcher._proc_fetch_request, "self._records[tp] = FetchResult( tp, partition_records=partition_records,"),
+    (
+        AioFetcher.fetched_records,
+        "if type(res_or_error) is FetchResult: records = res_or_error.getall(max_records)",
+    ),
+    (AioFetcher.fetched_records, "if not res_or_error.has_more():"),
+    (ColumnarRecords.__bases__[0].__init__, "self.next_fetch_offset = fetch_offset"),
+    (ColumnarRecords.__bases__[0]._consume_aborted_up_to, "self._aborted_producers.add(producer_id)"),
+    (ColumnarResult.__bases__[0]._update_position, "state.consumed_to(self._partition_records.next_fetch_offset)"),
+    # what the sender asks of a batch: streams.batch_writing.FilledBatch answers the same
+    (
+        MessageBatch.set_producer_state,
+        "self._builder._set_producer_state(producer_id, producer_epoch, base_sequence)",
+    ),
+    (MessageBatch.get_data_buffer, "return self._builder._build()"),
+    (MessageBatch.is_empty, "return self._builder.record_count() == 0"),
+    (MessageBatch.remaining_linger, "self._builder.closed()"),
     # the task whose end would go unnoticed, and that closing the client cancels it
     (AIOKafkaClient.bootstrap, "self._sync_task = create_task(self._md_synchronizer())"),
     (AIOKafkaClient.close, "self._sync_task.cancel()"),
@@ -232,3 +254,10 @@ def test_the_scheme_is_known_after_registration_without_the_package_being_instal
     assert isinstance(aliases, dict)
     transport.register_scheme()
     assert TRANSPORTS.by_url("kafkabatch://127.0.0.1:9092") is transport.Transport
+
+
+def test_a_filled_batch_has_the_methods_of_a_builder_that_the_sender_calls() -> None:
+    called = ("_set_producer_state", "_build", "record_count", "size", "closed", "append", "close")
+    for name in called:
+        assert callable(getattr(BatchBuilder, name))
+        assert callable(getattr(batch_writing.FilledBatch, name))
