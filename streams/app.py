@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import tempfile
 import time
@@ -18,6 +19,7 @@ from streams.consumer_thread import TransportOptions
 from streams.delivery import AtLeastOnce, ProducerOptions
 from streams.health import Health, serve_health
 from streams.lean_start import NoTables
+from streams.memory import give_back
 from streams.metrics import Counters
 from streams.pipeline import Pipeline, Processor
 from streams.progress import ProgressWatch
@@ -33,6 +35,8 @@ _LONGEST_POLL_INTERVAL_SECONDS: Final = 86_400.0
 #: A broker that is away for longer than this costs the worker a restart. Readers of outputs wait so long for the
 #: transaction of a dead worker only if nobody takes its partitions: whoever does aborts it at once.
 _TRANSACTION_TIMEOUT_SECONDS: Final = 60.0
+#: How often free memory goes back to the system.
+_GIVE_BACK_SECONDS: Final = 10.0
 
 
 def build_app(settings: WorkerSettings, processor: Processor, *, counters: Counters | None = None) -> faust.App:
@@ -79,6 +83,11 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
     watch = ProgressWatch(stuck_after_seconds=settings.stuck_after_seconds)
     health = Health(app, counters, watch, produce_seconds=lambda: delivery.filler.cpu_seconds)
     serve_health(app, health)
+
+    @app.timer(interval=_GIVE_BACK_SECONDS)  # type: ignore[untyped-decorator]  # as Faust has it
+    async def _give_back() -> None:
+        await asyncio.to_thread(give_back)
+
     return app
 
 

@@ -30,3 +30,10 @@ def return_memory_early() -> bool:
     settings = ((_M_ARENA_MAX, 2), (_M_MMAP_THRESHOLD, _MIB), (_M_TRIM_THRESHOLD, 8 * _MIB))
     results = [mallopt(parameter, value) for parameter, value in settings]  # all of them, also if one is refused
     return all(result == 1 for result in results)
+
+
+def give_back() -> None:
+    """Return to the system what is free in the middle of the heap, too; some milliseconds, where glibc is used."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

@@ -63,9 +63,9 @@ class WorkerSettings:
     session_timeout_seconds: float = 10.0
     startup_seconds: float = 60.0
     slice_rows: int = 2_000
-    slices_in_flight: int = 16
+    slices_in_flight: int = 12
     fetch_wait_seconds: float = 0.1
-    max_fetch_bytes: int = 1 << 20
+    max_fetch_bytes: int = 1 << 19
     max_batch_bytes: int = 900_000
     compression: Compression | None = None
     dead_letter_dialect: Dialect = DEFAULT_DIALECT

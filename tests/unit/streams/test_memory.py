@@ -10,10 +10,11 @@ import pytest
 
 PROGRAM = """
 import pyarrow as pa
-from streams.memory import return_memory_early
+from streams.memory import give_back, return_memory_early
 assert return_memory_early()
 assert pa.default_memory_pool().backend_name == "system"
 assert return_memory_early()
+give_back()
 """
 
 
