@@ -65,7 +65,7 @@ class SortlineSettings(BaseSettings):
         default="exactly-once", description="What a crash of a worker costs: repeated outputs, or nothing."
     )
     session_timeout_seconds: float = Field(
-        default=10.0, ge=1, le=300, description="After this silence the group gives a worker's partitions away."
+        default=8.0, ge=1, le=300, description="After this silence the group gives a worker's partitions away."
     )
     shutdown_seconds: float = Field(
         default=20.0, gt=0, le=600, description="How long a worker may take to finish on SIGTERM."

@@ -60,7 +60,7 @@ class WorkerSettings:
     web_port: int = 6066
     commit_interval_seconds: float = 0.1
     shutdown_seconds: float = 10.0
-    session_timeout_seconds: float = 10.0
+    session_timeout_seconds: float = 8.0
     startup_seconds: float = 60.0
     slice_rows: int = 2_000
     slices_in_flight: int = 12

@@ -60,7 +60,7 @@ def _setting() -> tuple[SliceProcessor, Decoder, list[tuple[bytes, bytes]]]:
     )
     products = tiny_products().select(columns.PRODUCT.names)
     values = Encoder(schema, created).encode(products)
-    keys = [one.encode() for one in products.column("product_id").to_pylist()]
+    keys = [str(one).encode() for one in products.column("product_id").to_pylist()]
     reader = Decoder(registry, published, columns.PRODUCT_CATEGORIZED)
     return processor, reader, list(zip(keys, values, strict=True))
 
