@@ -136,7 +136,7 @@ def watch(process: Running, n_events: int, *, every: float) -> list[Look]:
         while not looks or looks[-1].records < n_events:
             process.check()
             now = time.monotonic()
-            records = _records(client, process.metrics or "")
+            records = finished_records(client, process.metrics or "")
             if records and started is None:
                 started = now
             if started is not None:
@@ -153,7 +153,8 @@ def watch(process: Running, n_events: int, *, every: float) -> list[Look]:
     return looks
 
 
-def _records(client: httpx.Client, url: str) -> int:
+def finished_records(client: httpx.Client, url: str) -> int:
+    """Return how many records a worker has finished, by its metrics; 0 while it does not answer."""
     try:
         text = client.get(url).text
     except httpx.HTTPError:
