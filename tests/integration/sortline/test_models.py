@@ -87,9 +87,10 @@ def test_the_settings_are_printed_and_a_misspelt_one_is_named_at_the_worker_s_st
     run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SORTLINE_GRUOP_ID", "mine")
+    monkeypatch.setenv("SORTLINE_COMMIT_INTERVAL_SECONDS", "0.7")
     worker = WorkerProcess(["--model", str(tmp_path / "nothing-here")], log=tmp_path / "worker.log")
     assert worker.wait() == 2
     log = (tmp_path / "worker.log").read_text()
     assert "SORTLINE_GRUOP_ID is not a setting and was ignored; did you mean SORTLINE_GROUP_ID?" in log
-    assert "commit_interval_seconds = 0.5" in log
+    assert "commit_interval_seconds = 0.7" in log
     assert "nothing-here" in log
