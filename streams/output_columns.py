@@ -86,7 +86,7 @@ class Outputs(Sequence[Output]):
     """Outputs of several slices, one behind the other."""
 
     def __init__(self, parts: Sequence[OutputSlice]) -> None:
-        self.parts = [part for part in parts if len(part)]
+        self.parts = parts
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))

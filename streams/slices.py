@@ -246,9 +246,11 @@ class SliceProcessor:
             for start, records in zip(group.starts[:-1], group.slices, strict=True):
                 mine = slice(start, start + len(records))
                 rows = np.flatnonzero(places[mine] == place)
-                parts.append(
-                    writer.write(records, rows, values=values, bounds=bounds, nth=nth[mine][rows], frame=frame)
-                )
+                if len(rows):
+                    mine_nth = nth[mine][rows]
+                    parts.append(
+                        writer.write(records, rows, values=values, bounds=bounds, nth=mine_nth, frame=frame)
+                    )
             return Outputs(parts)
 
         outputs = SliceOutputs(
