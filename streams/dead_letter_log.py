@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from streams.dialects import read_failure
-from streams.records import Output
+from streams.records import Output, place_of
 
 log = logging.getLogger("streams.dead_letters")
 
@@ -33,13 +33,12 @@ class DeadLetterLog:
         now = self._clock()
         if not letters or now < self._next_at:
             return
-        record = letters[-1].record
         found = read_failure(letters[-1].headers)
         log.warning(
             "records dead-lettered",
             extra={
                 "n_records": self._n_untold,
-                "latest": f"{record.topic}/{record.partition}/{record.offset}",
+                "latest": place_of(letters[-1].record),
                 "reason": ((found[1].reason if found is not None else None) or "")[:500],
             },
         )

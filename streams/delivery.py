@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -22,14 +21,14 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     RecordListTooLargeError,
 )
-from aiokafka.partitioner import murmur2
 from mode import Service
 
 from streams.batch_writing import write_batch
 from streams.client_watch import watch_client
 from streams.offsets import Partition
-from streams.output_columns import Outputs, OutputSlice
+from streams.output_columns import OutputSlice
 from streams.records import Output
+from streams.routing import by_key, by_source
 
 Compression: TypeAlias = Literal["gzip", "snappy", "lz4", "zstd"]
 DeliveryMode: TypeAlias = Literal["at-least-once", "exactly-once"]
@@ -220,20 +219,9 @@ class AtLeastOnce(Service):
         """Return by partition what goes there, in parts that are to be sent one after the other."""
         producer = self._running()
         n_partitions = len(await producer.partitions_for(topic))
-        keeps_partition = n_partitions == len(await producer.partitions_for(self._options.input_topic))
-        if keeps_partition and isinstance(outputs, Outputs):
-            parts: defaultdict[int, list[Sequence[Output]]] = defaultdict(list)
-            for part in outputs.parts:
-                parts[part.source[1]].append(part)
-            return parts
-        rows: defaultdict[int, list[Output]] = defaultdict(list)
-        for output in outputs:
-            key = output.key
-            if keeps_partition or key is None:
-                rows[output.record.partition % n_partitions].append(output)
-            else:
-                rows[(murmur2(key) & 0x7FFFFFFF) % n_partitions].append(output)
-        return {partition: [one] for partition, one in rows.items()}
+        if n_partitions == len(await producer.partitions_for(self._options.input_topic)):
+            return {number: parts for (_, number), parts in by_source(outputs).items()}
+        return {number: [rows] for number, rows in by_key(outputs, n_partitions).items()}
 
     async def _send_parts(self, topic: str, partition: int, parts: Sequence[Sequence[Output]]) -> list[Refusal]:
         refusals: list[Refusal] = []

@@ -26,7 +26,7 @@ from streams.dead_letters import STAGE_WRITE, DeadLetterOffice
 from streams.delivery import Delivery, Refusal
 from streams.metrics import Counters
 from streams.record_slice import RecordGroup, RecordSlice
-from streams.records import Output, Record
+from streams.records import Output, Record, place_of
 from streams.slices import SliceOutputs
 
 log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class Pipeline:
         if refusals:
             record, error = refusals[0].output.record, refusals[0].error
             raise StreamHaltedError(
-                f"the dead letter of {_place(record)} cannot be written to {topic} ({error}): "
+                f"the dead letter of {place_of(record)} cannot be written to {topic} ({error}): "
                 f"raise max.message.bytes of that topic above that of {record.topic} and start again"
             )
 
@@ -279,7 +279,3 @@ def _joined(slices: Sequence[Sequence[Record]]) -> Sequence[Record]:
     if len(columnar) == len(slices):
         return RecordGroup(columnar)
     return [record for one in slices for record in one]
-
-
-def _place(record: Record) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"

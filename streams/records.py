@@ -40,6 +40,11 @@ class Record(Protocol):
     def headers(self) -> Sequence[Header]: ...  # noqa: D102
 
 
+def place_of(record: Record) -> str:
+    """Return where a record was read, `topic/partition/offset`."""
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
 class Output(NamedTuple):
     """A record to be written because of another one.
 

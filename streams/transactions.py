@@ -18,22 +18,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from aiokafka.errors import KafkaConnectionError, TransactionalIdAuthorizationFailed
-from aiokafka.partitioner import murmur2
 from mode import Service
 
 from schemas.errors import SetupError, TransactionLostError
 from streams.client_watch import watch_client
 from streams.delivery import BatchFiller, ProducerOptions, Refusal, learn_topics, new_producer
 from streams.offsets import Partition
-from streams.output_columns import Outputs
 from streams.partition_transaction import PartitionTransaction
 from streams.records import Output
+from streams.routing import by_key, by_source
 
 log = logging.getLogger(__name__)
 
@@ -125,16 +123,9 @@ class ExactlyOnce(Service):
 
         Raises TransactionLostError if a transaction cannot be committed any more.
         """
-        by_source: defaultdict[Partition, list[Sequence[Output]]] = defaultdict(list)
-        if isinstance(outputs, Outputs):
-            for part in outputs.parts:
-                by_source[part.source].append(part)
-        else:
-            rows: defaultdict[Partition, list[Output]] = defaultdict(list)
-            for output in outputs:
-                rows[output.record.topic, output.record.partition].append(output)
-            by_source.update({source: [one] for source, one in rows.items()})
-        refusals = await asyncio.gather(*(self._send(topic, one, parts) for one, parts in by_source.items()))
+        refusals = await asyncio.gather(
+            *(self._send(topic, one, parts) for one, parts in by_source(outputs).items())
+        )
         return [one for part in refusals for one in part]
 
     async def _send(self, topic: str, source: Partition, parts: Sequence[Sequence[Output]]) -> Sequence[Refusal]:
@@ -154,10 +145,7 @@ class ExactlyOnce(Service):
         n_partitions = await transaction.partitions_for(topic)
         if n_partitions == await transaction.partitions_for(self._options.input_topic):
             return await transaction.write(topic, transaction.partition[1], rows)
-        by_partition: defaultdict[int, list[Output]] = defaultdict(list)
-        for row in rows:
-            number = transaction.partition[1] if row.key is None else murmur2(row.key) & 0x7FFFFFFF
-            by_partition[number % n_partitions].append(row)
+        by_partition = by_key(rows, n_partitions)
         refusals = await asyncio.gather(*(transaction.write(topic, *item) for item in by_partition.items()))
         return [one for part in refusals for one in part]
 
