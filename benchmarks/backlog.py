@@ -90,8 +90,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks at the worker")
     parser.add_argument("--picture", type=Path, help="also draw memory over time there (.svg or .png)")
     args = parse(parser)
-    if args.save:
-        parser.error("--save is for stream.py and latency.py; give --json")
     if args.events < 2 * args.warm_up:
         parser.error("--events has to be at least twice --warm-up")
     return args

@@ -105,7 +105,7 @@ def max_rate(around: Surroundings, n_events: int, partitions: int) -> float:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
+    add_arguments(parser, can_save=True)
     parser.add_argument("--ways", nargs="+", choices=_NAMES, default=list(_NAMES), help="one or more; all")
     parser.add_argument("--rates", nargs="+", default=["2000", "20000", _HALF], help="events/s, or half")
     parser.add_argument("--max-rate", type=float, help="the maximum that half is of; otherwise measured first")

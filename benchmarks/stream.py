@@ -160,7 +160,7 @@ def _check(
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
+    add_arguments(parser, can_save=True)
     names = [one.name for one in WAYS]
     parser.add_argument("--ways", nargs="+", choices=names, default=names, help="one or more; all")
     parser.add_argument("--events", type=int, default=500_000, help="for the floor and the worker")

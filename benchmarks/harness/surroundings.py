@@ -33,17 +33,18 @@ Say = Callable[[str], None]
 _PEERS: Final = Path(__file__).resolve().parents[1] / "peers"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every benchmark has."""
+def add_arguments(parser: argparse.ArgumentParser, *, can_save: bool = False) -> None:
+    """Add the options that every benchmark has, and --save for those whose tables are in docs/performance.md."""
     parser.add_argument("--bootstrap", help="a running Kafka; with --registry. Without: a stack of its own")
     parser.add_argument("--registry", help="its schema registry")
     parser.add_argument("--engine", choices=("auto", "docker", "jvm"), default="auto", help="of the own stack")
     parser.add_argument("--model", type=Path, help="folder of a bundle; otherwise one is trained on the sample")
     parser.add_argument("--partitions", type=int, default=6)
     parser.add_argument("--json", type=Path, help="also write the report there")
-    parser.add_argument(
-        "--save", action="store_true", help="write the report to benchmarks/results and docs/performance.md"
-    )
+    if can_save:
+        parser.add_argument(
+            "--save", action="store_true", help="write the report to benchmarks/results and docs/performance.md"
+        )
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
