@@ -3,74 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from features.matrix import vectorize
 from features.spec import Profile
-from models.bit_vectors import BitVectors
-from models.bundle import Manifest, load_bundle, read_manifest, save_bundle
+from models.bundle import load_bundle, read_manifest
 from models.bundle_folder import replace_folder
 from models.calibration import Calibration
 from models.classifier import Classifier
 from models.manifest import FileEntry
 from models.taxonomy import Taxonomy
 from models.trees import Trees
-from schemas.errors import BundleError, SetupError
+from schemas.errors import SetupError
 from tests.tiny_model import build_tiny_bundle, fit_tiny_classifier, tiny_products
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-COMPILED = "compiled_trees.safetensors"
-FILES = ("manifest.json", "trees.txt", "arrays.safetensors", "self_check.arrow", COMPILED)
-
-
-@pytest.fixture
-def copy(bundle: Path, tmp_path: Path) -> Path:
-    """A bundle to damage."""
-    return Path(shutil.copytree(bundle, tmp_path / "copy"))
-
-
-def save(classifier: Classifier, to: Path, *, created_at: datetime = NOON, **changes: object) -> Manifest:
-    arguments: dict[str, object] = {
-        "metrics": {"accuracy": 0.5},
-        "lineage": {"topic": {"0": [0, 9]}},
-        "self_check": tiny_products(rows_per_category=1),
-        **changes,
-    }
-    return save_bundle(classifier, to, created_at=created_at, **arguments)  # type: ignore[arg-type]  # any change
-
-
-def reseal(folder: Path, change: Callable[[Manifest], Manifest]) -> None:
-    """Rewrite the manifest as someone would who knows how it is made, digests of the files included."""
-    manifest = read_manifest(folder)
-    files = {}
-    for name in sorted({path.name for path in folder.iterdir()} & set(FILES[1:])):
-        content = (folder / name).read_bytes()
-        files[name] = FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
-    (folder / "manifest.json").write_bytes(change(dataclasses.replace(manifest, files=files)).to_bytes())
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(BundleError) as refused:
-        load_bundle(folder)
-    sentence = str(refused.value)
-    assert str(folder) in sentence
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
-    return sentence
+from tests.unit.models.bundle_changes import FILES, refusal, reseal, save
 
 
 def test_a_loaded_model_gives_bit_identical_results(
@@ -357,91 +312,6 @@ def test_self_check_rows_that_are_no_products_are_refused(copy: Path) -> None:
         writer.write_batch(pa.record_batch({"a": [1]}))
     reseal(copy, lambda manifest: manifest)
     assert "self_check.arrow does not hold products" in refusal(copy)
-
-
-@pytest.mark.parametrize("format_version", [1, 2])
-def test_a_bundle_without_compiled_trees_loads_and_compiles_them(
-    copy: Path, bundle: Path, classifier: Classifier, products: pa.RecordBatch, format_version: int
-) -> None:
-    """All bundles were so once."""
-    (copy / COMPILED).unlink()
-    reseal(copy, lambda manifest: dataclasses.replace(manifest, format_version=format_version))
-    loaded = load_bundle(copy)
-    assert loaded.trees.scorer == "bit-vectors"
-    assert loaded.version == load_bundle(bundle).version
-    assert loaded.classify(products).equals(load_bundle(bundle).classify(products))
-    features = vectorize(products, loaded.spec)
-    assert np.array_equal(loaded.scores(features), classifier.scores(features))
-
-
-def test_compiled_trees_of_another_layout_are_compiled_anew(copy: Path) -> None:
-    save_file({"layout": np.array([99], np.int64)}, copy / COMPILED)
-    reseal(copy, lambda manifest: manifest)
-    assert load_bundle(copy).trees.scorer == "bit-vectors"
-
-
-def test_compiled_trees_that_score_differently_are_passed_over_and_lightgbm_scores(
-    copy: Path, classifier: Classifier, products: pa.RecordBatch
-) -> None:
-    arrays = load_file(copy / COMPILED)
-    arrays["leaves"] = np.nextafter(arrays["leaves"], 1)  # by one bit
-    save_file(arrays, copy / COMPILED)
-    reseal(copy, lambda manifest: manifest)
-    loaded = load_bundle(copy)
-    assert loaded.trees.scorer == "lightgbm"
-    assert loaded.trees.fallback_reason == "the stored rows get other scores than LightGBM gave them"
-    features = vectorize(products, loaded.spec)
-    assert np.array_equal(loaded.scores(features), classifier.scores(features))
-
-
-def test_compiled_trees_that_are_not_those_of_the_text_are_refused(copy: Path) -> None:
-    good = load_file(copy / COMPILED)
-    for name, array in (
-        ("source", good["source"] ^ 1),
-        ("shape", good["shape"][:1]),
-        ("check.rows", good["leaves"]),
-    ):
-        save_file({**good, name: array}, copy / COMPILED)
-        reseal(copy, lambda manifest: manifest)
-        assert COMPILED in refusal(copy)
-    for name in good:
-        save_file({key: array for key, array in good.items() if key != name}, copy / COMPILED)
-        reseal(copy, lambda manifest: manifest)
-        assert name in refusal(copy)
-
-
-def test_a_model_without_trees_has_no_compiled_ones(tmp_path: Path) -> None:
-    model = dataclasses.replace(fit_tiny_classifier(), trees=Trees(model_text="", n_classes=5))
-    save(model, tmp_path / "b")
-    assert not (tmp_path / "b" / COMPILED).exists()
-    assert load_bundle(tmp_path / "b").trees.scorer == "none"
-
-
-def test_trees_that_lightgbm_scores_differently_are_not_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = fit_tiny_classifier("classic")
-    exact = BitVectors.raw_scores
-
-    def inexact(trees: BitVectors, dense: npt.NDArray[np.float32], **options: int) -> npt.NDArray[np.float64]:
-        return np.nextafter(exact(trees, dense, **options), 9)
-
-    monkeypatch.setattr(BitVectors, "raw_scores", inexact)
-    with pytest.raises(SetupError, match="other scores than LightGBM"):
-        save(model, tmp_path / "b")
-    assert not (tmp_path / "b").exists()
-
-
-def test_a_worker_with_compiled_trees_never_imports_lightgbm(tmp_path: Path) -> None:
-    bundle = build_tiny_bundle(tmp_path / "b")
-    program = (
-        "import sys; from pathlib import Path; from models.bundle import load_bundle;"
-        "loaded = load_bundle(Path(sys.argv[1]));"
-        "print(loaded.trees.scorer, 'lightgbm' in sys.modules, 'sklearn' in sys.modules)"
-    )
-    command = [sys.executable, "-c", program, str(bundle)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["bit-vectors", "False", "False"]
 
 
 def test_the_tiny_bundle_is_the_same_every_time(bundle: Path, tmp_path: Path, profile: Profile) -> None:
