@@ -145,7 +145,7 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
     from sortline.topic_rows import path_text
 
     evaluation = result.evaluation
-    largest = max(evaluation.classes, key=lambda score: score.support)
+    largest = printable(path_text(evaluation.largest_class.path))
     rows = [
         ("model", f"{result.manifest.name} {result.manifest.version}, profile {result.manifest.profile}"),
         ("trained on", f"{result.rows['train']:,} products, calibrated on {result.rows['calibrate']:,}"),
@@ -159,7 +159,7 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
     rows += [
         (
             "baseline",
-            f"{largest.support / evaluation.n:.4f}  (accuracy of always saying {path_text(largest.path)})",
+            f"{evaluation.baseline:.4f}  (accuracy of always saying {largest})",
         ),
         ("threshold", f"{result.manifest.threshold:.4f}"),
         ("time", f"{seconds:.1f} s"),

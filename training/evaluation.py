@@ -1,11 +1,10 @@
-"""How good a classifier is on labelled products.
+"""How good a classifier is on labelled products, in figures.
 
-Which answer is right needs a rule where the true category is one that the model cannot name, because it was too
-small and is trained as an ancestor. There are three, and all are reported:
+`training.outcomes` says which answer is right. A category that the model cannot name makes three figures of what
+would be one, and all are reported:
 
-- `accuracy` and everything by class: the most probable leaf is the class that the true category is trained as,
-  which is the longest part of the true path that is a leaf of the model. It says how well the model learned its
-  classes.
+- `accuracy` and everything by class: the most probable leaf is the class that the true category is trained as. It
+  says how well the model learned its classes.
 - `exact_accuracy`: the most probable leaf is the true path itself. A merged category never is.
 - `precision` (of what is published): the published path is the true path or an ancestor of it. That is what
   subscribers rely on, and is always given with `coverage`, the share of products that is published at all.
@@ -15,37 +14,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.matrix import FeatureMatrix, vectorize
 from models.classifier import Classifier
-from models.decisions import decide
 from models.taxonomy import Path
-from schemas.columns import PRODUCT
-from schemas.errors import SetupError
+from training.outcomes import Outcomes, classify_labelled
+from training.true_paths import UNKNOWN
 
 _RELIABILITY_BINS: Final = 15
-_SEPARATOR: Final = "\x1f"
 
-# Its stubs know neither what a column of unknown type becomes nor dictionaries.
-_pc: Final[Any] = pc
-_UNKNOWN: Final = -1
+_pc: Final[Any] = pc  # its stubs do not know what a column of unknown type becomes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassScore:
-    """One class of the model: `support` test products are truly of it."""
+    """One class of the model.
+
+    Attributes:
+        path: the leaf.
+        support: products that are truly of it.
+        precision, recall, f1: of the most probable leaf; 0 where there is nothing to divide by.
+        coverage: share of `support` that is published, under whatever path.
+        published: products that are accepted as this leaf.
+        published_precision: share of `published` that is right; None if there are none.
+    """
 
     path: Path
     support: int
     precision: float
     recall: float
     f1: float
+    coverage: float
+    published: int
+    published_precision: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,16 @@ class Evaluation:
     classes: tuple[ClassScore, ...]
     confusion: npt.NDArray[np.int64]
 
+    @property
+    def largest_class(self) -> ClassScore:
+        """Return the class with most products: what it would be to always say that is the baseline."""
+        return max(self.classes, key=lambda one: one.support)
+
+    @property
+    def baseline(self) -> float:
+        """Return the accuracy of always saying the largest class."""
+        return self.largest_class.support / self.n
+
     def summary(self) -> dict[str, float]:
         """Return the plain numbers, by name."""
         return {name: getattr(self, name) for name in _SUMMARY}
@@ -126,85 +142,37 @@ def evaluate_classifier(classifier: Classifier, products: pa.Table) -> Evaluatio
 
     Raises SetupError if there are none.
     """
-    features = vectorize(as_batch(products.select(PRODUCT.names)), classifier.spec)
-    return evaluate_features(classifier, features, products["product_id"], products["category_path"])
+    return evaluate(classify_labelled(classifier, products))
 
 
-def evaluate_features(
-    classifier: Classifier, features: FeatureMatrix, product_ids: pa.ChunkedArray[Any], paths: pa.ChunkedArray[Any]
-) -> Evaluation:
-    """Do the same with features that were already computed."""
-    if not len(paths):
-        raise SetupError("There are no products to evaluate on.")
-    probabilities = classifier.probabilities(features)
-    ids, truth = product_ids.combine_chunks(), paths.combine_chunks()
-    decisions = decide(ids, probabilities, classifier.taxonomy, classifier.threshold)
-    targets = classes_of(paths_of(truth), classifier.taxonomy.leaves)
-
-    rows = np.arange(len(targets))
-    best = probabilities.argmax(axis=1)
-    is_right = best == targets
-    known = targets != _UNKNOWN
-    rank = (probabilities > probabilities[rows, np.maximum(targets, 0)][:, None]).sum(axis=1)
-    is_exact = is_right & (_pc.list_value_length(truth).to_numpy() == _depths(classifier.taxonomy.leaves)[best])
-    published = _pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False)
-    is_true = is_at_or_above(decisions["category_path"], truth)
-    confusion = _confusion(targets[known], best[known], classifier.taxonomy.n_leaves)
-    classes = _class_scores(
-        classifier.taxonomy.leaves, confusion, predicted=np.bincount(best, minlength=len(confusion))
-    )
-    confidence = probabilities[rows, best]
-    reliability = _reliability(confidence, is_right)
-    of_truth = np.maximum(probabilities[rows[known], targets[known]], np.finfo(np.float64).tiny)
+def evaluate(outcomes: Outcomes) -> Evaluation:
+    """Count the outcomes, of which there is at least one."""
+    leaves, targets, best = outcomes.taxonomy.leaves, outcomes.targets, outcomes.best
+    known = targets != UNKNOWN
+    of_target = outcomes.probabilities[np.arange(len(targets)), np.maximum(targets, 0)]
+    rank = (outcomes.probabilities > of_target[:, None]).sum(axis=1)
+    is_exact = outcomes.is_right & (_pc.list_value_length(outcomes.truth).to_numpy() == _depths(leaves)[best])
+    confusion = _confusion(targets[known], best[known], len(leaves))
+    classes = _class_scores(outcomes, confusion)
+    reliability = _reliability(outcomes.confidence, outcomes.is_right)
+    of_truth = np.maximum(of_target[known], np.finfo(np.float64).tiny)
+    is_accepted = _pc.equal(outcomes.decisions["decision"], "accepted").to_numpy(zero_copy_only=False)
     return Evaluation(
         n=len(targets),
         n_unknown=int((~known).sum()),
-        accuracy=float(is_right.mean()),
+        accuracy=float(outcomes.is_right.mean()),
         exact_accuracy=float(is_exact.mean()),
         macro_f1=_mean([one.f1 for one in classes if one.support]),
         top3=float((known & (rank < 3)).mean()),
-        coverage=float(published.mean()),
-        accepted=float(_pc.equal(decisions["decision"], "accepted").to_numpy(zero_copy_only=False).mean()),
-        precision=_mean(is_true[published].tolist()),
+        coverage=float(outcomes.is_published.mean()),
+        accepted=float(is_accepted.mean()),
+        precision=_mean(outcomes.is_true[outcomes.is_published].tolist()),
         ece=sum(one.n * abs(one.confidence - one.accuracy) for one in reliability) / len(targets),
         log_loss=_mean((-np.log(of_truth)).tolist()),
         reliability=reliability,
         classes=classes,
         confusion=confusion,
     )
-
-
-def as_batch(products: pa.Table) -> pa.RecordBatch:
-    """Return the whole table as one record batch."""
-    batches = products.combine_chunks().to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], products.schema)
-
-
-def paths_of(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> list[Path]:
-    """Return a column of paths as tuples."""
-    return [tuple(path) for path in cast("list[list[str]]", column.to_pylist())]
-
-
-def classes_of(paths: Sequence[Path], leaves: Sequence[Path]) -> npt.NDArray[np.int32]:
-    """Return the class of each true path: the longest part of it, from the root, that is a leaf; -1 if none is."""
-    position = {leaf: index for index, leaf in enumerate(leaves)}
-    known: dict[Path, int] = {}
-    for path in set(paths):
-        prefixes = (path[:depth] for depth in range(len(path), 0, -1))
-        known[path] = next((position[prefix] for prefix in prefixes if prefix in position), _UNKNOWN)
-    return np.fromiter((known[path] for path in paths), np.int32, len(paths))
-
-
-def is_at_or_above(published: pa.Array[Any], truth: pa.Array[Any]) -> npt.NDArray[np.bool_]:
-    """Tell of each pair of paths whether the first is the second or an ancestor of it."""
-    ours, theirs = (_pc.binary_join(paths, _SEPARATOR).dictionary_encode() for paths in (published, truth))
-    full = [path + _SEPARATOR for path in theirs.dictionary.to_pylist()]
-    table = np.array(
-        [[path.startswith(prefix + _SEPARATOR) for path in full] for prefix in ours.dictionary.to_pylist()],
-        np.bool_,
-    ).reshape(len(ours.dictionary), len(full))
-    right: npt.NDArray[np.bool_] = table[ours.indices.to_numpy(), theirs.indices.to_numpy()]
-    return right
 
 
 def _depths(leaves: Sequence[Path]) -> npt.NDArray[np.int64]:
@@ -218,14 +186,20 @@ def _confusion(
     return cells.reshape(n_classes, n_classes)
 
 
-def _class_scores(
-    leaves: Sequence[Path], confusion: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]
-) -> tuple[ClassScore, ...]:
-    """Score each class; `predicted` counts the products given to it, those of no known class included."""
+def _class_scores(outcomes: Outcomes, confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:
+    """Score each class; products of no known class count among those that were given to one."""
+    leaves, n_classes = outcomes.taxonomy.leaves, len(confusion)
     right, support = np.diag(confusion), confusion.sum(axis=1)
+    predicted = np.bincount(outcomes.best, minlength=n_classes)
     precision = right / np.maximum(predicted, 1)
     recall = right / np.maximum(support, 1)
     f1 = 2 * right / np.maximum(predicted + support, 1)
+    covered = np.bincount(
+        outcomes.targets[outcomes.is_published & (outcomes.targets != UNKNOWN)], minlength=n_classes
+    )
+    accepted = _pc.equal(outcomes.decisions["decision"], "accepted").to_numpy(zero_copy_only=False)
+    published = np.bincount(outcomes.best[accepted], minlength=n_classes)
+    published_right = np.bincount(outcomes.best[accepted & outcomes.is_true], minlength=n_classes)
     return tuple(
         ClassScore(
             path=leaf,
@@ -233,6 +207,9 @@ def _class_scores(
             precision=float(precision[k]),
             recall=float(recall[k]),
             f1=float(f1[k]),
+            coverage=float(covered[k] / max(support[k], 1)),
+            published=int(published[k]),
+            published_precision=float(published_right[k] / published[k]) if published[k] else None,
         )
         for k, leaf in enumerate(leaves)
     )

@@ -30,14 +30,16 @@ from models.taxonomy import Taxonomy
 from schemas.columns import LABELLED_PRODUCT, PRODUCT
 from schemas.errors import SetupError
 from training.catalog import content_digest, latest_products
-from training.evaluation import Evaluation, as_batch, evaluate_features, metrics_of, paths_of
+from training.evaluation import Evaluation, evaluate, metrics_of
 from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
+from training.outcomes import as_batch, outcomes_of
 from training.progress import Progress
 from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
 from training.text_fit import TextFit, fit_text_model
 from training.thresholds import Threshold, choose_threshold
 from training.tracking import log_training
 from training.trees_fit import TreeRows, fit_trees
+from training.true_paths import paths_of
 
 DEFAULT_MIN_PRODUCTS: Final = 20
 DEFAULT_TARGET_PRECISION: Final = 0.95
@@ -107,7 +109,7 @@ def fit_bundle(
     classifier, threshold = _fit(split, products, features, spec, name, seed, target_precision, progress)
     progress.step("Evaluating on the test part")
     test = split.part(products, TEST)
-    evaluation = evaluate_features(classifier, features[TEST], test["product_id"], test["category_path"])
+    evaluation = evaluate(outcomes_of(classifier, features[TEST], test))
 
     progress.step("Writing the bundle")
     rows = {name: int((split.parts == part).sum()) for part, name in _PART_NAMES.items()}

@@ -1,7 +1,7 @@
 """What each product is trained as: its own category, or an ancestor where there are too few products to learn it.
 
 The parts of a path above its leaf are true of the product as well, so training a rare category as its parent loses
-detail but says nothing wrong. Evaluation still looks at the true path: see `training.evaluation`.
+detail but says nothing wrong. Evaluation still looks at the true path: see `training.outcomes`.
 """
 
 from __future__ import annotations

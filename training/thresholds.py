@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from models.decisions import decide
 from models.taxonomy import Taxonomy
-from training.evaluation import is_at_or_above
+from training.true_paths import is_at_or_above
 
 _pc: Final[Any] = pc  # its stubs refuse a number or text beside an array
 

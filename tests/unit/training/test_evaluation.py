@@ -12,7 +12,8 @@ from models.classifier import Classifier
 from models.taxonomy import Taxonomy
 from schemas.errors import SetupError
 from tests.tiny_model import fit_tiny_classifier, tiny_products
-from training.evaluation import classes_of, evaluate_classifier, is_at_or_above, metrics_of, paths_of
+from training.evaluation import evaluate_classifier, metrics_of
+from training.true_paths import classes_of, is_at_or_above, paths_of
 
 LEAVES = Taxonomy((("a",), ("a", "x"), ("b", "y"))).leaves
 PATHS = pa.list_(pa.string())
@@ -59,6 +60,11 @@ def test_figures_are_those_of_the_rows_counted_one_by_one() -> None:
         right = sum(truth == leaf == path for truth, leaf in best)
         assert one.recall == pytest.approx(right / one.support)
         assert one.precision == pytest.approx(right / max(1, sum(leaf == path for _, leaf in best)))
+        decided = [row["decision"] != "review" for truth, row in rows if truth == path]
+        assert one.coverage == pytest.approx(np.mean(decided))
+        as_it = [t for t, row in rows if row["decision"] == "accepted" and row["category_path"] == path]
+        assert one.published == len(as_it)
+        assert one.published_precision == pytest.approx(np.mean([t[: len(path)] == path for t in as_it]))
     assert evaluation.macro_f1 == pytest.approx(np.mean([one.f1 for one in evaluation.classes]))
     assert evaluation.confusion.sum() == len(rows)
     assert sum(one.n for one in evaluation.reliability) == len(rows)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from models.decisions import decide
 from models.taxonomy import Path, Taxonomy
-from training.evaluation import is_at_or_above
 from training.risk_coverage import RiskCurve, risk_coverage
+from training.true_paths import is_at_or_above
 
 PATHS = pa.list_(pa.string())
 TAXONOMY = Taxonomy((("A", "x"), ("A", "y", "1"), ("A", "y", "2"), ("B",), ("B", "z"), ("C",)))
