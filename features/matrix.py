@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.dense import dense_features, dense_fields
+from features.identities import identities
 from features.ngrams import TokenCounts, count_ngrams
 from features.normal_form import normal_forms
 from features.spec import FeatureSpec
@@ -28,10 +29,12 @@ class FeatureMatrix:
     Attributes:
         dense: float32, C order, (n_rows, spec.dense_width); NaN where a value is missing.
         tokens: the hashed n-grams.
+        identities: int64, (n_rows, 2): hashes of brand and seller, see `features.identities`.
     """
 
     dense: npt.NDArray[np.float32]
     tokens: TokenCounts
+    identities: npt.NDArray[np.int64]
 
 
 def vectorize(products: pa.RecordBatch, spec: FeatureSpec, clock: StageClock | None = None) -> FeatureMatrix:
@@ -68,12 +71,13 @@ def _vectorized(products: pa.RecordBatch, spec: FeatureSpec, clock: StageClock |
     if clock is not None:
         clock.lap(stages.NGRAMS)
     dense = dense_features(products, forms, fields, spec)
+    who = identities(forms, fields, products.num_rows)
     if clock is not None:
         clock.lap(stages.DENSE)
     tokens = count_ngrams(forms, fields, products.num_rows, spec)
     if clock is not None:
         clock.lap(stages.NGRAMS)
-    return FeatureMatrix(dense=dense, tokens=tokens)
+    return FeatureMatrix(dense=dense, tokens=tokens, identities=who)
 
 
 def _joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
@@ -85,7 +89,9 @@ def _joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
         tokens=TokenCounts(
             indptr=np.concatenate(indptr),
             buckets=np.concatenate([part.tokens.buckets for part in parts]),
+            hashes=np.concatenate([part.tokens.hashes for part in parts]),
             counts=np.concatenate([part.tokens.counts for part in parts]),
             n_blocks=parts[0].tokens.n_blocks,
         ),
+        identities=np.concatenate([part.identities for part in parts]),
     )

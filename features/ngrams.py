@@ -37,12 +37,15 @@ class TokenCounts:
     Attributes:
         indptr: int64, n_rows * n_blocks + 1.
         buckets: int32.
+        hashes: uint32, of which the buckets are the remainders: they tell n-grams of one bucket apart. Where two
+            n-grams of a text share a bucket, the hash of the first.
         counts: float32, whole numbers.
         n_blocks: blocks a row; 0 if the spec has none.
     """
 
     indptr: npt.NDArray[np.int64]
     buckets: npt.NDArray[np.int32]
+    hashes: npt.NDArray[np.uint32]
     counts: npt.NDArray[np.float32]
     n_blocks: int
 
@@ -63,8 +66,9 @@ def count_ngrams(forms: NormalForms, fields: tuple[str, ...], n_rows: int, spec:
     n_blocks = len(blocks)
     indptr = np.zeros(n_rows * n_blocks + 1, np.int64)
     n_entries, n_slots = _bounds(forms.lengths, forms.word_bounds, blocks, n_rows, spec.n_buckets)
-    buckets = np.empty(n_entries, np.int32)
+    hashes = np.empty(n_entries, np.uint32)
     counts = np.empty(n_entries, np.float32)
+    bucket_mask = np.uint32(spec.n_buckets - 1)
     n_entries = _count(
         forms.text,
         forms.bounds,
@@ -74,15 +78,20 @@ def count_ngrams(forms: NormalForms, fields: tuple[str, ...], n_rows: int, spec:
         blocks,
         seeds,
         n_rows,
-        np.uint32(spec.n_buckets - 1),
+        bucket_mask,
         np.zeros(n_slots, np.int64),
         np.empty(n_slots, np.int64),
         indptr,
-        buckets,
+        hashes,
         counts,
     )
+    hashes = hashes[:n_entries].copy()
     return TokenCounts(
-        indptr=indptr, buckets=buckets[:n_entries].copy(), counts=counts[:n_entries].copy(), n_blocks=n_blocks
+        indptr=indptr,
+        buckets=(hashes & bucket_mask).view(np.int32),
+        hashes=hashes,
+        counts=counts[:n_entries].copy(),
+        n_blocks=n_blocks,
     )
 
 
@@ -139,18 +148,20 @@ def _is_ascii(text: npt.NDArray[np.uint8], start: int, end: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _add(
-    bucket: np.uint32,
+    hashed: np.uint32,
+    bucket_mask: np.uint32,
     stamp: int,
     mask: int,
     slots: npt.NDArray[np.int64],
     places: npt.NDArray[np.int64],
-    buckets: npt.NDArray[np.int32],
+    hashes: npt.NDArray[np.uint32],
     counts: npt.NDArray[np.float32],
     n_entries: int,
 ) -> int:
     """Count one occurrence; return the number of entries after it."""
-    key = stamp | int(bucket)
-    slot = int(bucket) & mask
+    bucket = int(hashed & bucket_mask)
+    key = stamp | bucket
+    slot = bucket & mask
     while True:
         found = slots[slot]
         if found == key:
@@ -159,7 +170,7 @@ def _add(
         if found < stamp:  # empty, or left there by an earlier row's block
             slots[slot] = key
             places[slot] = n_entries
-            buckets[n_entries] = bucket
+            hashes[n_entries] = hashed
             counts[n_entries] = np.float32(1)
             return n_entries + 1
         slot = (slot + 1) & mask
@@ -179,7 +190,7 @@ def _count(
     slots: npt.NDArray[np.int64],
     places: npt.NDArray[np.int64],
     indptr: npt.NDArray[np.int64],
-    buckets: npt.NDArray[np.int32],
+    hashes: npt.NDArray[np.uint32],
     counts: npt.NDArray[np.float32],
 ) -> int:
     """Fill the entries of all rows and blocks; return how many there are."""
@@ -201,8 +212,10 @@ def _count(
             if not is_char:
                 for n in range(shortest, longest + 1):
                     for word in range(first_word, first_word + n_words - n + 1):
-                        bucket = murmur3_32(text, int(words[word]), int(words[word + n]) - 1, seed) & bucket_mask
-                        n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
+                        hashed = murmur3_32(text, int(words[word]), int(words[word + n]) - 1, seed)
+                        n_entries = _add(
+                            hashed, bucket_mask, stamp, mask, slots, places, hashes, counts, n_entries
+                        )
             else:
                 for word in range(first_word, first_word + n_words):
                     start = int(words[word]) - 1
@@ -212,8 +225,10 @@ def _count(
                         for n in range(shortest, longest + 1):
                             for low in range(start, max(end - n, start) + 1):
                                 size = min(n, end - low)
-                                bucket = murmur3_32_short(eight_bytes(text, low), size, seed) & bucket_mask
-                                n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
+                                hashed = murmur3_32_short(eight_bytes(text, low), size, seed)
+                                n_entries = _add(
+                                    hashed, bucket_mask, stamp, mask, slots, places, hashes, counts, n_entries
+                                )
                             if n >= end - start:
                                 break
                         continue
@@ -224,14 +239,18 @@ def _count(
                         while left > 0 and high < end:
                             high = next_at(text, high)
                             left -= 1
-                        bucket = murmur3_32(text, low, high, seed) & bucket_mask
-                        n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
+                        hashed = murmur3_32(text, low, high, seed)
+                        n_entries = _add(
+                            hashed, bucket_mask, stamp, mask, slots, places, hashes, counts, n_entries
+                        )
                         if high == end:
                             break
                         while high < end:
                             low = next_at(text, low)
                             high = next_at(text, high)
-                            bucket = murmur3_32(text, low, high, seed) & bucket_mask
-                            n_entries = _add(bucket, stamp, mask, slots, places, buckets, counts, n_entries)
+                            hashed = murmur3_32(text, low, high, seed)
+                            n_entries = _add(
+                                hashed, bucket_mask, stamp, mask, slots, places, hashes, counts, n_entries
+                            )
             indptr[row * n_blocks + block + 1] = n_entries
     return n_entries

@@ -2,7 +2,8 @@
 
     manifest.json        what the model is, and the digests of the other files (models.manifest)
     trees.txt            LightGBM's text format; empty if there are no trees
-    arrays.safetensors   the text model, the calibration's biases, the self-check's probabilities
+    arrays.safetensors   the text model, the calibration's biases, the self-check's probabilities, and hashes of
+                         what was seen in training (models.familiarity; not in formats 1 and 2)
     self_check.arrow     a few products, Arrow IPC, `columns.PRODUCT`
     compiled_trees.safetensors   the trees as bit vectors, with LightGBM's scores of some rows
                          (models.bundle_trees); absent if LightGBM has to score them itself, and in format 1
@@ -179,6 +180,7 @@ def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, contents: M
         trees=_trees(contents, taxonomy.n_leaves),
         calibration=Calibration(temperature=temperature, bias=bundle_arrays.calibration_bias(arrays)),
         threshold=manifest.threshold,
+        familiarity=bundle_arrays.familiarity(arrays),
     )
 
 

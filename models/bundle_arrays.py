@@ -12,6 +12,8 @@ from safetensors import numpy as safetensors_numpy
 
 from features.spec import Profile
 from models.classifier import Classifier
+from models.familiarity import Familiarity
+from models.seen_hashes import SeenHashes
 from models.text_model import TextModel
 from models.weighting import Weighting
 from schemas.errors import BundleError
@@ -21,6 +23,9 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 CALIBRATION_BIAS: Final = "calibration.bias"
 SELF_CHECK: Final = "self_check.probabilities"
 _TEXT: Final = ("text.idf", "text.block_weights", "text.buckets", "text.weights", "text.bias")
+_BRANDS: Final = "seen.brands"
+_SELLERS: Final = "seen.sellers"
+_NGRAMS: Final = "seen.ngrams"
 
 
 def from_classifier(classifier: Classifier) -> dict[str, npt.NDArray[np.generic]]:
@@ -32,6 +37,11 @@ def from_classifier(classifier: Classifier) -> dict[str, npt.NDArray[np.generic]
         arrays["text.buckets"] = classifier.text.buckets
         arrays["text.weights"] = classifier.text.weights
         arrays["text.bias"] = classifier.text.bias
+    if classifier.familiarity is not None:
+        arrays[_BRANDS] = classifier.familiarity.brands
+        arrays[_SELLERS] = classifier.familiarity.sellers
+        if classifier.familiarity.ngrams is not None:
+            arrays[_NGRAMS] = classifier.familiarity.ngrams.words
     if classifier.calibration.bias is not None:
         arrays[CALIBRATION_BIAS] = classifier.calibration.bias
     return arrays
@@ -52,8 +62,11 @@ def from_bytes(content: bytes, file: str) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def check_names(arrays: Arrays, *, profile: Profile, with_bias: bool, file: str) -> None:
-    """Raise BundleError unless there is exactly what such a model has."""
-    expected = {SELF_CHECK, *(_TEXT if profile == "text" else ()), *([CALIBRATION_BIAS] if with_bias else ())}
+    """Raise BundleError unless there is exactly what such a model has; formats 1 and 2 had nothing seen."""
+    is_text = profile == "text"
+    expected = {SELF_CHECK, *(_TEXT if is_text else ()), *([CALIBRATION_BIAS] if with_bias else ())}
+    if _BRANDS in arrays:
+        expected |= {_BRANDS, _SELLERS, *([_NGRAMS] if is_text else ())}
     if wrong := sorted(expected ^ set(arrays)):
         raise BundleError(f"{file} lacks, or has one too many, array {wrong[0]!r}: train anew.")
 
@@ -68,6 +81,18 @@ def text_model(arrays: Arrays) -> TextModel:
         buckets=cast("npt.NDArray[np.int32]", arrays["text.buckets"]),
         weights=cast("npt.NDArray[np.float32]", arrays["text.weights"]),
         bias=cast("npt.NDArray[np.float32]", arrays["text.bias"]),
+    )
+
+
+def familiarity(arrays: Arrays) -> Familiarity | None:
+    """Build what was seen in training, if it is there; SetupError if the arrays cannot be that."""
+    if _BRANDS not in arrays:
+        return None
+    ngrams = cast("npt.NDArray[np.uint64] | None", arrays.get(_NGRAMS))
+    return Familiarity(
+        brands=cast("npt.NDArray[np.uint32]", arrays[_BRANDS]),
+        sellers=cast("npt.NDArray[np.uint32]", arrays[_SELLERS]),
+        ngrams=None if ngrams is None else SeenHashes(words=ngrams),
     )
 
 

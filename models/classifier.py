@@ -12,10 +12,11 @@ from features.matrix import FeatureMatrix, vectorize
 from features.spec import FeatureSpec
 from models.calibration import Calibration
 from models.decisions import decide
+from models.familiarity import Familiarity, unknown
 from models.taxonomy import Taxonomy
 from models.text_model import TextModel
 from models.trees import Trees
-from schemas import stages
+from schemas import columns, stages
 from schemas.errors import SetupError
 from schemas.stages import StageClock
 
@@ -36,6 +37,7 @@ class Classifier:
         trees: boosted trees over the dense features, on top of the text scores.
         calibration: scores to probabilities.
         threshold: least probability of a category that is published without a person, 0 to 1.
+        familiarity: what it was fitted on; None for a model that does not know, as those of older bundles.
         feature_fingerprint: the spec's, as computed by this code.
 
     Raises SetupError if the parts do not fit together.
@@ -49,6 +51,7 @@ class Classifier:
     trees: Trees
     calibration: Calibration
     threshold: float
+    familiarity: Familiarity | None = None
     feature_fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +69,8 @@ class Classifier:
                     f"The text model has {have[0]} buckets and {have[1]} blocks; "
                     f"the features have {self.spec.n_buckets} and {len(self.spec.blocks)}."
                 )
+        if self.familiarity is not None and (self.familiarity.ngrams is None) != (self.text is None):
+            raise SetupError("A text model goes with the n-grams that were seen in training, and none with none.")
         if self.trees.n_classes != n_classes:
             raise SetupError(f"The trees score {self.trees.n_classes} classes, not {n_classes}.")
         if self.trees.n_features not in (None, self.spec.dense_width):
@@ -103,7 +108,11 @@ class Classifier:
             raise SetupError("The products have no column product_id.")
         features = vectorize(products, self.spec, clock)
         probabilities = self.calibration.probabilities(self.scores(features, clock))
-        decisions = decide(products["product_id"], probabilities, self.taxonomy, self.threshold)
+        verdicts = decide(products["product_id"], probabilities, self.taxonomy, self.threshold)
+        new = (
+            unknown(products.num_rows) if self.familiarity is None else self.familiarity.unseen(features).columns()
+        )
+        decisions = pa.RecordBatch.from_arrays([*verdicts.columns, *new], schema=columns.DECISION)
         if clock is not None:
             clock.lap(stages.DECIDE)
         return decisions

@@ -40,7 +40,7 @@ N_ALTERNATIVES: Final = 3
 def decide(
     product_ids: pa.Array[Any], probabilities: npt.NDArray[np.float64], taxonomy: Taxonomy, threshold: float
 ) -> pa.RecordBatch:
-    """Return a batch of `columns.DECISION`, one row a product, in the order given.
+    """Return a batch of `columns.VERDICT`, one row a product, in the order given.
 
     `probabilities` is float64 (n, n_leaves). Alternatives are the three most probable leaves, fewer if the
     taxonomy has fewer, each with its own probability. Everything published as a confidence is clipped to 0..1:
@@ -83,14 +83,14 @@ def decide(
             _doubles(confidences),
             _decision_texts().take(codes).values,
             pa.Array.from_buffers(
-                columns.DECISION.field("alternatives").type,
+                columns.VERDICT.field("alternatives").type,
                 n_rows,
                 [None, pa.py_buffer(starts.data)],
                 0,
                 children=[alternatives],
             ),
         ],
-        schema=columns.DECISION,
+        schema=columns.VERDICT,
     )
 
 
@@ -101,7 +101,7 @@ def _decision_texts() -> PathTable:
 
 @functools.cache
 def _alternative_fields() -> list[pa.Field[Any]]:
-    return list(columns.DECISION.field("alternatives").type.value_type)
+    return list(columns.VERDICT.field("alternatives").type.value_type)
 
 
 def _doubles(values: npt.NDArray[np.float64]) -> pa.Array[Any]:

@@ -19,10 +19,10 @@ from features.spec import Profile
 from models.taxonomy import Path
 from schemas.errors import BundleError
 
-FORMAT_VERSION: Final = 2
-"""Of what is written. Format 1 had no compiled trees and is read as well."""
+FORMAT_VERSION: Final = 3
+"""Of what is written. Formats 1 (no compiled trees) and 2 (nothing of what was seen) are read as well."""
 
-_READABLE: Final = (1, FORMAT_VERSION)
+_READABLE: Final = (1, 2, FORMAT_VERSION)
 MANIFEST: Final = "manifest.json"
 
 Json = Mapping[str, object]
@@ -98,7 +98,7 @@ class Manifest:
             raise BundleError(f"{MANIFEST} is not a JSON object: fetch the bundle again or train anew.")
         found = document.get("format_version")
         if found not in _READABLE:
-            known = " and ".join(map(str, _READABLE))
+            known = f"{', '.join(map(str, _READABLE[:-1]))} and {FORMAT_VERSION}"
             raise BundleError(
                 f"{MANIFEST} has format_version {found!r} and this program reads {known}: "
                 "use the version of sortline that wrote the bundle, or train anew."

@@ -33,8 +33,8 @@ PRODUCT: Final = pa.schema(_PRODUCT_FIELDS)
 #: A product and its true category, as in `labelled_product.avsc`.
 LABELLED_PRODUCT: Final = PRODUCT.append(pa.field("category_path", _PATH, nullable=False))
 
-#: What a model decides of a product, before it is tied to an input record.
-DECISION: Final = pa.schema(
+#: What a model says of a product's category.
+VERDICT: Final = pa.schema(
     [
         pa.field("product_id", pa.string(), nullable=False),
         pa.field("category_path", _PATH, nullable=False),
@@ -45,6 +45,17 @@ DECISION: Final = pa.schema(
             pa.list_(pa.struct([pa.field("category_path", _PATH), pa.field("confidence", pa.float64())])),
             nullable=False,
         ),
+    ]
+)
+
+#: What a model decides of a product, before it is tied to an input record: the verdict, and what of the product is
+#: new to the model (null where it cannot tell).
+DECISION: Final = pa.schema(
+    [
+        *VERDICT,
+        pa.field("unseen_brand", pa.bool_()),
+        pa.field("unseen_seller", pa.bool_()),
+        pa.field("unfamiliar_text", pa.float64()),
     ]
 )
 

@@ -24,8 +24,9 @@ def classify(
     """Classify the products of a file, exactly as the stream would.
 
     Writes Parquet with product_id, category_path, confidence, decision
-    (accepted, backed_off, review) and the three most probable alternatives, one
-    row a product, in the order of the file.
+    (accepted, backed_off, review), the three most probable alternatives, and
+    what the model had not seen in training (unseen_brand, unseen_seller,
+    unfamiliar_text), one row a product, in the order of the file.
 
     Example:
       sortline classify --model bundles/first --from products.csv --to decisions.parquet
@@ -48,6 +49,7 @@ def classify(
 
     settings = read_settings(model=model)
     decisions: Counter[str] = Counter()
+    n_unseen_brands = 0
     with StepProgress(messages()) as progress:
         progress.step("Loading the model")
         classifier = open_model(settings)
@@ -59,6 +61,7 @@ def classify(
         for batch in products.combine_chunks().to_batches(max_chunksize=_ROWS_AT_ONCE):
             batches.append(classifier.classify(batch))
             decisions.update(str(decision) for decision in batches[-1]["decision"].to_pylist())
+            n_unseen_brands += sum(map(bool, batches[-1]["unseen_brand"].to_pylist()))
             progress.advance(batch.num_rows)
         seconds = time.monotonic() - started
         try:
@@ -69,6 +72,7 @@ def classify(
     counts = ", ".join(f"{decisions[name]:,} {name}" for name in ("accepted", "backed_off", "review"))
     say(
         f"{products.num_rows:,} products classified by {classifier.name} {classifier.version} in {seconds:.1f} s "
-        f"({products.num_rows / max(seconds, 1e-9):,.0f}/s): {counts}"
+        f"({products.num_rows / max(seconds, 1e-9):,.0f}/s): {counts}; "
+        f"{n_unseen_brands:,} of brands it had not seen"
     )
     say(f"decisions in {to}")

@@ -36,7 +36,8 @@ def tail(
 
     Nothing is committed, so that it never takes records away from a worker.
     Dead letters show where they came from and why; withdrawn products show as
-    tombstones.
+    tombstones. Decisions show under "new" what the model had not seen in
+    training: b, the brand; s, the seller; and the share of the text.
 
     Examples:
       sortline tail

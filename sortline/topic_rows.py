@@ -38,10 +38,11 @@ COLUMNS: Final[Mapping[str | None, tuple[Column, ...]]] = {
         Column(name="category", width=34),
     ),
     "product_categorized": (
-        Column(name="product", width=24),
-        Column(name="category", width=40),
+        Column(name="product", width=20),
+        Column(name="category", width=36),
         Column(name="confidence", width=10, justify="right"),
         Column(name="decision", width=10),
+        Column(name="new", width=10),
     ),
     None: (
         Column(name="came from", width=30),
@@ -131,6 +132,7 @@ def cells(row: TopicRow, schema: str | None) -> tuple[str, ...]:
         path_text(value["category_path"]),
         f"{value['confidence']:.3f}",
         value["decision"],
+        new_text(value),
     )
 
 
@@ -163,6 +165,19 @@ def path_text(path: Sequence[str]) -> str:
     'Core > memory'
     """
     return " > ".join(path)
+
+
+def new_text(decision: Mapping[str, Any]) -> str:
+    """Return what of the product was new to the model: `b`rand, `s`eller, and the share of its text from 1 % up.
+
+    >>> new_text({"unseen_brand": True, "unseen_seller": False, "unfamiliar_text": 0.4375})
+    'b 44 %'
+    >>> new_text({"unseen_brand": None, "unseen_seller": None, "unfamiliar_text": None})
+    ''
+    """
+    share = round(100 * (decision["unfamiliar_text"] or 0))
+    parts = ("b" if decision["unseen_brand"] else "", "s" if decision["unseen_seller"] else "")
+    return " ".join(filter(None, (*parts, f"{share} %" if share else "")))
 
 
 def price_text(product: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from features.spec import FeatureSpec, Profile, classic_spec, text_spec
 from models.bundle import save_bundle
 from models.calibration import Calibration
 from models.classifier import Classifier
+from models.familiarity import fit_familiarity
 from models.taxonomy import Taxonomy
 from models.text_model import TextModel
 from models.trees import Trees
@@ -106,6 +107,7 @@ def fit_tiny_classifier(
         trees=trees,
         calibration=Calibration(bias=np.linspace(-0.1, 0.1, taxonomy.n_leaves) if class_bias else None),
         threshold=threshold,
+        familiarity=fit_familiarity(features),
     )
 
 

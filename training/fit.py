@@ -26,6 +26,7 @@ from features.spec import FeatureSpec, Profile, classic_spec, text_spec
 from models.bundle import Manifest, save_bundle
 from models.calibration import fit_temperature
 from models.classifier import Classifier
+from models.familiarity import fit_familiarity
 from models.taxonomy import Taxonomy
 from schemas.columns import LABELLED_PRODUCT, PRODUCT
 from schemas.errors import SetupError
@@ -260,6 +261,7 @@ def _fit(
         trees=trees,
         calibration=calibration,
         threshold=threshold.value,
+        familiarity=fit_familiarity(features[TRAIN]),
     )
     return classifier, threshold
 

@@ -245,7 +245,7 @@ def test_a_path_in_the_manifest_that_is_no_file_of_a_bundle_is_refused(copy: Pat
         ({"labels": (("a",), ("b",))}, "taxonomy_version"),
         ({"labels": ()}, "at least one category"),
         ({"feature_spec": {}}, "lacks the field"),
-        ({"format_version": 3}, "has format_version 3 and this program reads 1 and 2"),
+        ({"format_version": 4}, "has format_version 4 and this program reads 1, 2 and 3"),
         ({"profile": "other"}, "known are text and classic"),
     ],
 )

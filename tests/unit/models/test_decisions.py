@@ -20,7 +20,7 @@ TAXONOMY = Taxonomy((("A", "x"), ("A", "y", "1"), ("A", "y", "2"), ("B",), ("B",
 def decide_one(probabilities: list[float], threshold: float, taxonomy: Taxonomy = TAXONOMY) -> dict[str, object]:
     batch = decide(pa.array(["p"]), np.array([probabilities]), taxonomy, threshold)
     batch.validate(full=True)
-    assert batch.schema == columns.DECISION
+    assert batch.schema == columns.VERDICT
     row: dict[str, object] = batch.to_pylist()[0]
     return row
 
@@ -113,7 +113,7 @@ def test_a_sum_an_ulp_above_one_is_published_as_one() -> None:
 def test_no_rows_give_no_decisions() -> None:
     batch = decide(pa.array([], pa.string()), np.zeros((0, 6)), TAXONOMY, 0.5)
     assert batch.num_rows == 0
-    assert batch.schema == columns.DECISION
+    assert batch.schema == columns.VERDICT
 
 
 def test_probabilities_of_other_shape_are_refused() -> None:

@@ -23,9 +23,11 @@ block = st.dictionaries(st.integers(0, N_BUCKETS - 1), st.integers(1, 40), max_s
 
 def tokens_of(rows: Blocks, n_blocks: int) -> TokenCounts:
     blocks = [counts for row in rows for counts in row]
+    buckets = np.array([bucket for counts in blocks for bucket in counts], np.int32)
     return TokenCounts(
         indptr=np.concatenate([[0], np.cumsum([len(counts) for counts in blocks])]).astype(np.int64),
-        buckets=np.array([bucket for counts in blocks for bucket in counts], np.int32),
+        buckets=buckets,
+        hashes=buckets.view(np.uint32),
         counts=np.array([count for counts in blocks for count in counts.values()], np.float32),
         n_blocks=n_blocks,
     )
@@ -181,9 +183,11 @@ def test_any_number_of_classes_adds_up_in_the_order_of_the_entries(n_classes: in
     model = TextModel.from_dense(weighting=weighting, weights=weights, bias=bias)
     sizes = chance.integers(0, 12, 2 * n_rows)
     indptr = np.concatenate([[0], np.cumsum(sizes)])
+    buckets = chance.integers(0, n_buckets, indptr[-1]).astype(np.int32)
     tokens = TokenCounts(
         indptr=indptr,
-        buckets=chance.integers(0, n_buckets, indptr[-1]).astype(np.int32),
+        buckets=buckets,
+        hashes=buckets.view(np.uint32),
         counts=chance.choice(np.array([1, 1, 1, 2, 40], np.float32), indptr[-1]),
         n_blocks=2,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -307,6 +307,10 @@ def test_a_field_is_found_by_the_reader_s_alias_and_a_default_fills_a_gap(regist
     assert rows_of(decoded.batch) == [ABSENT | {"product_id": "p", "title": "N", "brand": "no brand"}] * 3
 
 
+#: What a decision says of what was new to the model, where its writer said nothing.
+UNKNOWN: Final = dict.fromkeys(("unseen_brand", "unseen_seller", "unfamiliar_text"))
+
+
 def test_an_unknown_enum_symbol_becomes_the_reader_s_default(registry: InMemoryRegistry) -> None:
     text = load_schema("product_categorized")
     newer = text.replace('"review"], "default"', '"review", "escalated"], "default"')
@@ -326,7 +330,7 @@ def test_an_unknown_enum_symbol_becomes_the_reader_s_default(registry: InMemoryR
     }
     value = write_value(registry.register("w", newer), newer, row)
     decoded = Decoder(registry, text, columns.PRODUCT_CATEGORIZED).decode([value] * 2)
-    assert rows_of(decoded.batch) == [row | {"decision": "review"}] * 2
+    assert rows_of(decoded.batch) == [row | {"decision": "review"} | UNKNOWN] * 2
 
 
 def test_an_int_that_is_none_is_rejected_and_not_cut_to_32_bits(registry: InMemoryRegistry) -> None:

@@ -57,6 +57,9 @@ class TitleClassifier:
                     "confidence": 0.75,
                     "decision": decision,
                     "alternatives": [{"category_path": path, "confidence": 0.75}],
+                    "unseen_brand": product["brand"] == "new",
+                    "unseen_seller": False,
+                    "unfamiliar_text": 0.25,
                 }
             )
         return pa.RecordBatch.from_pylist(rows, columns.DECISION)
