@@ -80,13 +80,16 @@ class Weighting:
         """Return the rows that the linear model is fitted on: CSR (n_rows, n_buckets), float32.
 
         Columns of a row are sorted and unique: a bucket that two blocks share holds the sum of both, which is what
-        serving adds up.
+        serving adds up. The tokens are only read.
         """
         from scipy import sparse  # takes half a second to import, and a worker fits nothing
 
         indptr = tokens.indptr[:: self.n_blocks]
+        # A copy: sum_duplicates sorts and shortens the very arrays that it is given.
         matrix = sparse.csr_matrix(
-            (self.entry_weights(tokens), tokens.buckets, indptr), shape=(len(indptr) - 1, self.n_buckets)
+            (self.entry_weights(tokens), tokens.buckets, indptr),
+            shape=(len(indptr) - 1, self.n_buckets),
+            copy=True,
         )
         matrix.sum_duplicates()
         return matrix

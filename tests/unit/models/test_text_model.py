@@ -56,6 +56,16 @@ def oracle_row(row: list[dict[int, int]], weighting: Weighting) -> dict[int, flo
     return vector
 
 
+@pytest.mark.parametrize("n_blocks", [1, 2])
+def test_training_rows_leave_the_tokens_as_they_are(n_blocks: int) -> None:
+    model, _ = random_model(3, n_blocks)
+    tokens = tokens_of([[{9: 2, 3: 1}] * n_blocks, [{5: 1, 1: 4, 3: 1}] * n_blocks], n_blocks)
+    before = [array.tobytes() for array in (tokens.indptr, tokens.buckets, tokens.counts)]
+
+    model.weighting.row_vectors(tokens)
+    assert [array.tobytes() for array in (tokens.indptr, tokens.buckets, tokens.counts)] == before
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(block, min_size=2, max_size=2), max_size=6), st.sampled_from([1, 2, 7, 8, 9, 25]))
 def test_scores_and_training_rows_equal_the_oracle(rows: Blocks, n_classes: int) -> None:
