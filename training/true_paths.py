@@ -37,10 +37,18 @@ def classes_of(paths: Sequence[Path], leaves: Sequence[Path]) -> npt.NDArray[np.
 def is_at_or_above(published: pa.Array[Any], truth: pa.Array[Any]) -> npt.NDArray[np.bool_]:
     """Tell of each pair of paths whether the first is the second or an ancestor of it."""
     ours, theirs = (_pc.binary_join(paths, _SEPARATOR).dictionary_encode() for paths in (published, truth))
-    full = [path + _SEPARATOR for path in theirs.dictionary.to_pylist()]
-    table = np.array(
-        [[path.startswith(prefix + _SEPARATOR) for path in full] for prefix in ours.dictionary.to_pylist()],
+    n_theirs = len(theirs.dictionary)
+    # Only the pairs that occur: of thousands of categories all pairs would be millions.
+    pairs, pair_of_row = np.unique(
+        ours.indices.to_numpy().astype(np.int64) * n_theirs + theirs.indices.to_numpy(), return_inverse=True
+    )
+    prefixes, full = ours.dictionary.to_pylist(), theirs.dictionary.to_pylist()
+    of_pair = np.array(
+        [
+            (full[pair % n_theirs] + _SEPARATOR).startswith(prefixes[pair // n_theirs] + _SEPARATOR)
+            for pair in pairs.tolist()
+        ],
         np.bool_,
-    ).reshape(len(ours.dictionary), len(full))
-    right: npt.NDArray[np.bool_] = table[ours.indices.to_numpy(), theirs.indices.to_numpy()]
+    )
+    right: npt.NDArray[np.bool_] = of_pair[pair_of_row]
     return right
