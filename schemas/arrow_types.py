@@ -28,18 +28,18 @@ def arrow_schema(record: Record) -> pa.Schema:
 
 
 def _arrow_field(item: Field) -> pa.Field[Any]:
-    core = without_null(item.type)
-    return pa.field(item.name, _arrow_type(core), nullable=core is not item.type)
+    return pa.field(item.name, arrow_type(item.type), nullable=without_null(item.type) is not item.type)
 
 
-def _arrow_type(tree: AvroType) -> pa.DataType:
-    match tree:
+def arrow_type(tree: AvroType) -> pa.DataType:
+    """Return the Arrow type of a value, null or not; raises as `arrow_schema` does."""
+    match without_null(tree):
         case Array(items):
-            return pa.list_(_arrow_type(items))
+            return pa.list_(arrow_type(items))
         case Record(_, fields):
             return pa.struct([_arrow_field(item) for item in fields])
         case Enum():
             return pa.string()
-        case Primitive() if tree in _PRIMITIVES:
-            return _PRIMITIVES[tree]
+        case Primitive() as plain if plain in _PRIMITIVES:
+            return _PRIMITIVES[plain]
     raise TypeError(f"no Arrow type for {tree}")

@@ -1,9 +1,9 @@
-"""Avro from and to Arrow columns by pyruhvro: the one module that touches it.
+"""Avro data of any record to Arrow columns by pyruhvro: the one module that touches it.
 
 What it does wrong, and who makes up for it: one bad datum fails the whole list without saying which (`decoding`
 looks for it), bytes after a datum go unnoticed (`decoding` puts an end mark there), text is not checked to be
 UTF-8 (here), an int is cut to 32 bits (`avro_types.schema_text`), some types panic (`carries`, and a trial of
-each schema), a null in a required column is written as an empty value (`encoding`).
+each schema).
 """
 
 from __future__ import annotations
@@ -49,18 +49,6 @@ def decode_columns(datums: Sequence[bytes], schema: str) -> pa.RecordBatch:
     except BaseException as error:
         raise _columnar(error) from error
     return batch
-
-
-def encode_columns(batch: pa.RecordBatch, schema: str) -> pa.BinaryArray:
-    """Encode each row of a batch; columns are found by name.
-
-    Raises ColumnarAvroError if a column is missing, has another type, or holds what the schema cannot.
-    """
-    try:
-        (column,) = cast("list[pa.BinaryArray]", pyruhvro.serialize_record_batch(batch, schema, 1))
-    except BaseException as error:
-        raise _columnar(error) from error
-    return column
 
 
 def _columnar(error: BaseException) -> BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import pyarrow as pa
@@ -106,15 +106,18 @@ class RecordGroup(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         return (record for one in self.slices for record in one)
 
-    def places(self, rows: I64) -> tuple[pa.Array[pa.StringScalar], I32, I64]:
-        """Return topic, partition and offset of the rows, one array each."""
-        sizes = [len(one) for one in self.slices]
-        partitions = np.repeat(np.array([one.source[1] for one in self.slices], np.int32), sizes)[rows]
+    def places(self, rows: I64) -> dict[str, pa.Array[Any]]:
+        """Return topic, partition and offset of the rows; of what is the same for all of them, one row."""
+        sources = [one.source for one in self.slices]
         offsets = np.concatenate([one.arrays.offsets for one in self.slices])[rows]
-        names = [one.source[0] for one in self.slices]
-        if len(set(names)) == 1:
-            return pa.repeat(names[0], len(rows)), partitions, offsets
-        return pa.array(np.repeat(np.array(names, object), sizes)[rows], pa.string()), partitions, offsets
+        nth = np.searchsorted(self.starts, rows, side="right") - 1
+        topics: list[Any] = [topic for topic, _ in sources]
+        numbers = [partition for _, partition in sources]
+        return {
+            "topic": pa.array(topics[:1] if len(set(topics)) == 1 else np.array(topics, object)[nth], pa.string()),
+            "partition": pa.array(np.array(numbers, np.int32)[nth]),
+            "offset": pa.array(offsets),
+        }
 
     def value_sizes(self) -> I32:
         """Return the bytes of each value, int32; -1 is a null value."""

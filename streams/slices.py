@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,13 +30,16 @@ from streams.records import Output, Record
 
 if TYPE_CHECKING:
     from schemas.decoding import Decoder
-    from schemas.encoding import Encoder
+    from schemas.encoding import Datums, Encoder
+    from schemas.encoding_plan import Column
 
 CATEGORIZED_TYPE: Final = "io.sortline.product.categorized.v1"
 WITHDRAWN_TYPE: Final = "io.sortline.product.withdrawn.v1"
 
 #: The stage that is not a step of deciding: arrays of what goes where.
 _LAY_OUT: Final = "lay out"
+
+_TIME: Final = PRODUCT_CATEGORIZED.field("categorized_at").type
 
 _CATEGORIZED: Final = 0
 _REVIEW: Final = 1
@@ -128,6 +131,12 @@ class SliceProcessor:
         self._classifier = classifier
         self._encoder = encoder
         self._review_encoder = review_encoder or encoder
+        self._constants = {
+            "model_name": pa.array([classifier.name]),
+            "model_version": pa.array([classifier.version]),
+            "feature_fingerprint": pa.array([classifier.feature_fingerprint]),
+            "taxonomy_version": pa.array([classifier.taxonomy.version]),
+        }
         self._source = f"/sortline/{group_id}"
         self._dead_letters = DeadLetterOffice(group_id=group_id, dialect=dialect)
         self._now_ms = now_ms
@@ -200,7 +209,7 @@ class SliceProcessor:
         clock.lap(stages.VALIDATE)
         if batch.num_rows:
             decisions = self._classifier.classify(batch, clock)
-            datums = self._encoder.encode_arrays(self._published(decisions, group, where, draft.now_ms))
+            datums = self._encoded(decisions, group, where, draft.now_ms)
             clock.lap(stages.ENCODE)
             draft.decided.append((where, datums))
             draft.places[where[_is(decisions, "review")]] = _REVIEW
@@ -208,24 +217,13 @@ class SliceProcessor:
         draft.n_decided += len(positions)
         draft.faults.update(faults)
 
-    def _published(self, decisions: pa.RecordBatch, group: RecordGroup, where: I64, now_ms: int) -> pa.RecordBatch:
-        """Return the decisions tied to their input records, `columns.PRODUCT_CATEGORIZED`."""
-        n_rows = len(where)
-        topics, partitions, offsets = group.places(where)
-        source_type = PRODUCT_CATEGORIZED.field("source").type
-        source = pa.StructArray.from_arrays(
-            [topics, pa.array(partitions, pa.int32()), pa.array(offsets, pa.int64())], fields=list(source_type)
-        )
-        model = self._classifier
-        constants = (model.name, model.version, model.feature_fingerprint, model.taxonomy.version)
-        time_type = PRODUCT_CATEGORIZED.field("categorized_at").type
-        arrays = [
-            *decisions.columns,
-            *(pa.repeat(text, n_rows) for text in constants),
-            source,
-            pa.repeat(pa.scalar(now_ms, time_type), n_rows),
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=PRODUCT_CATEGORIZED)
+    def _encoded(self, decisions: pa.RecordBatch, group: RecordGroup, where: I64, now_ms: int) -> Datums:
+        """Return the decisions tied to their input records, as `columns.PRODUCT_CATEGORIZED`."""
+        columns: dict[str, Column] = dict(zip(decisions.schema.names, decisions.columns, strict=True))
+        columns |= self._constants
+        columns["source"] = group.places(where)
+        columns["categorized_at"] = pa.array([now_ms], _TIME)
+        return self._encoder.encode_columns(columns, len(where))
 
     def _outputs(self, group: RecordGroup, draft: _Draft) -> SliceOutputs:
         places = draft.places
@@ -288,7 +286,7 @@ class _Draft:
 
     now_ms: int
     places: npt.NDArray[np.uint8]
-    decided: list[tuple[I64, pa.BinaryArray]] = field(default_factory=list)
+    decided: list[tuple[I64, Datums]] = field(default_factory=list)
     faults: dict[int, _Fault] = field(default_factory=dict)
     n_backed_off: int = 0
     n_decided: int = 0
@@ -301,16 +299,18 @@ def _is(decisions: pa.RecordBatch, decision: str) -> npt.NDArray[np.bool_]:
 
 
 def _laid_together(
-    decided: Sequence[tuple[I64, pa.BinaryArray]], n_records: int
+    decided: Sequence[tuple[I64, Datums]], n_records: int
 ) -> tuple[npt.NDArray[np.uint8], I64, I64]:
     """Return all values in one buffer, the bounds of each in it, and for each record which one it has, or -1."""
     nth = np.full(n_records, -1, np.int64)
     if not decided:
         return np.empty(0, np.uint8), np.zeros(1, np.int64), nth
-    arrays = [datums for _, datums in decided]
-    datums = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+    if len(decided) == 1:
+        ((where, (content, bounds)),) = decided
+        nth[where] = np.arange(len(where))
+        return content, bounds.astype(np.int64), nth
     where = np.concatenate([positions for positions, _ in decided])
     nth[where] = np.arange(len(where))
-    buffers: list[Any] = datums.buffers()  # none of them is None: no datum is null
-    ends = np.frombuffer(buffers[1], np.int32)[datums.offset : datums.offset + len(datums) + 1]
-    return np.frombuffer(buffers[2], np.uint8), ends.astype(np.int64), nth
+    sizes = np.concatenate([np.diff(datums.bounds) for _, datums in decided])
+    content = np.concatenate([datums.content for _, datums in decided])
+    return content, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]), nth

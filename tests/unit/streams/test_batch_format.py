@@ -141,8 +141,8 @@ def test_a_group_gathers_values_and_keys_of_all_its_slices() -> None:
     assert group.values(everything).to_pylist() == [value for _, value in flat]
     assert group.values(np.array([1, 3])).to_pylist() == [b"22", b"4444"]
     assert group.keys(np.array([], np.int64)).to_pylist() == []
-    _, partitions, offsets = group.places(np.array([0, 1, 2, 4]))
-    assert (partitions.tolist(), offsets.tolist()) == ([0, 0, 1, 2], [0, 1, 0, 1])
+    places = {name: column.to_pylist() for name, column in group.places(np.array([0, 1, 2, 4])).items()}
+    assert places == {"topic": [IN], "partition": [0, 0, 1, 2], "offset": [0, 1, 0, 1]}
     assert [one.key for one in group] == [group[at].key for at in range(5)] == [key for key, _ in flat]
     assert RecordGroup.of(list(group)).keys(everything).to_pylist() == [key for key, _ in flat]
 
