@@ -61,7 +61,7 @@ def vectorize(products: pa.RecordBatch, spec: FeatureSpec, clock: StageClock | N
     """
     starts = range(0, products.num_rows, _PIECE_ROWS)
     if len(starts) > 1:
-        return _joined([_vectorized(products.slice(start, _PIECE_ROWS), spec, clock) for start in starts])
+        return joined([_vectorized(products.slice(start, _PIECE_ROWS), spec, clock) for start in starts])
     return _vectorized(products, spec, clock)
 
 
@@ -80,7 +80,8 @@ def _vectorized(products: pa.RecordBatch, spec: FeatureSpec, clock: StageClock |
     return FeatureMatrix(dense=dense, tokens=tokens, identities=who)
 
 
-def _joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
+def joined(parts: Sequence[FeatureMatrix]) -> FeatureMatrix:
+    """Return the rows of all parts, one part after the other, in arrays of their own. At least one part."""
     ends = np.cumsum([len(part.tokens.buckets) for part in parts])
     indptr = [parts[0].tokens.indptr]
     indptr += [part.tokens.indptr[1:] + end for part, end in zip(parts[1:], ends[:-1], strict=True)]

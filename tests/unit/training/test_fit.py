@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.spec import Profile
+from features.matrix import vectorize
+from features.spec import Profile, TextBlock
 from models.bundle import load_bundle
+from schemas.columns import PRODUCT
 from schemas.errors import SetupError
 from tests.unit.training.made_catalog import CATEGORIES, made_products
 from training.catalog import content_digest
 from training.evaluation import evaluate_classifier
 from training.fit import TrainingResult, fit_bundle
+from training.outcomes import as_batch
 from training.progress import SilentProgress
-from training.splits import TEST, assign_parts, groups_of
+from training.splits import CALIBRATE, TEST, TRAIN, assign_parts, groups_of
 
 PRODUCTS = made_products(400)
 
@@ -68,6 +72,41 @@ def test_a_model_learns_and_says_how_well(tmp_path: Path) -> None:
     assert evaluate_classifier(loaded, test).summary() == result.evaluation.summary()
     assert loaded.version == result.manifest.version
     assert loaded.taxonomy.leaves == tuple(sorted(CATEGORIES))
+
+
+def test_the_text_model_knows_the_words_of_the_calibrate_part_and_not_those_of_the_test_part(
+    tmp_path: Path,
+) -> None:
+    marked = PRODUCTS.set_column(1, "title", pa.array([f"mark{row} {row % 5}" for row in range(400)]))
+    fit(marked, tmp_path / "bundle")
+    classifier = load_bundle(tmp_path / "bundle")
+    assert classifier.text is not None
+    parts = assign_parts(groups_of(marked), seed=3)
+
+    def share_known(part: int) -> float:
+        words = replace(classifier.spec, blocks=(TextBlock(field="title", kind="word", shortest=1, longest=1),))
+        products = as_batch(marked.filter(pa.array(parts == part)).select(PRODUCT.names))
+        tokens = vectorize(products, words).tokens
+        marks = tokens.buckets[tokens.indptr[:-1]]
+        return float(np.isin(marks, classifier.text.buckets).mean()) if classifier.text else 0.0
+
+    assert share_known(TRAIN) == share_known(CALIBRATE) == 1
+    assert share_known(TEST) < 0.2  # chance: other n-grams fall into the same buckets
+
+
+def test_what_can_only_be_learned_by_heart_is_not_published(tmp_path: Path) -> None:
+    titles = pa.array([f"unique{row}" for row in range(400)])
+    random = np.random.default_rng(5).integers(0, 5, 400)
+    paths = pa.array([list(list(CATEGORIES)[k]) for k in random], PRODUCTS.schema.field("category_path").type)
+    columns = {"title": titles, "category_path": paths}
+    products = PRODUCTS
+    for name in ("title", "category_path", "description", "brand", "seller_id"):
+        place = products.schema.get_field_index(name)
+        products = products.set_column(place, name, columns.get(name, pa.nulls(400, pa.string())))
+    result = fit(products, tmp_path / "bundle")
+
+    assert not result.threshold.is_reached
+    assert result.evaluation.ece < 0.2
 
 
 def test_the_manifest_says_what_the_model_was_trained_on(tmp_path: Path) -> None:
