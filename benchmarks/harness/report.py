@@ -1,4 +1,4 @@
-"""Reports as JSON for machines and as Markdown for docs/performance.md."""
+"""Reports as JSON for machines and as Markdown for the pages in docs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def throughput_table(report: Mapping[str, Any]) -> str:
     ]
     events = {run["way"]: run["events"] for one in report["ways"] for run in one["runs"]}
     sizes = ", ".join(f"{name} {n:,}" for name, n in events.items())
-    return "\n".join([*lines, "", f"Events measured in the last round: {sizes}.", "", _told(report)])
+    return "\n".join([*lines, "", f"Events measured in the last round: {sizes}.", "", told(report)])
 
 
 def stage_table(report: Mapping[str, Any]) -> str:
@@ -141,7 +141,7 @@ def latency_table(report: Mapping[str, Any]) -> str:
             f"| {times['p99']:.1f} | {times['p99.9']:.1f} | {times['max']:.1f} "
             f"| {'yes' if one['kept_up'] else 'no'} |"
         )
-    return "\n".join([*lines, "", _told(report)])
+    return "\n".join([*lines, "", told(report)])
 
 
 def between_markers(page: str, name: str, table: str) -> str:
@@ -157,16 +157,16 @@ def between_markers(page: str, name: str, table: str) -> str:
     return f"{before}{start}\n{table}\n{end}{after}"
 
 
-def save(name: str, report: Mapping[str, Any], table: str) -> None:
+def save(name: str, report: Mapping[str, Any], table: str, *, page: Path = PAGE) -> None:
     """Write the report to `benchmarks/results` and its table into the page."""
     RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{name}.json", report)
-    write_into_page(name, table)
+    write_into_page(name, table, page=page)
 
 
-def write_into_page(name: str, table: str) -> None:
-    """Put a table between the markers of its name in docs/performance.md."""
-    PAGE.write_text(between_markers(PAGE.read_text(encoding="utf-8"), name, table), encoding="utf-8")
+def write_into_page(name: str, table: str, *, page: Path = PAGE) -> None:
+    """Put a table between the markers of its name in the page."""
+    page.write_text(between_markers(page.read_text(encoding="utf-8"), name, table), encoding="utf-8")
 
 
 def write_json(to: Path, report: Mapping[str, Any]) -> None:
@@ -180,7 +180,7 @@ def command_line(script: str, arguments: Sequence[str]) -> list[str]:
     >>> command_line("benchmarks/stream.py", ["--bootstrap", "10.0.0.1:9092", "--repetitions", "5", "--model=a/b"])
     ['python', 'benchmarks/stream.py', '--repetitions', '5']
     """
-    local = ("--bootstrap", "--registry", "--model", "--json", "--compare")
+    local = ("--bootstrap", "--registry", "--model", "--data", "--json", "--compare")
     kept, is_skipping = ["python", script], False
     for argument in arguments:
         if argument.startswith("--"):
@@ -195,7 +195,8 @@ def _version_there(python: Path, library: str) -> str:
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _told(report: Mapping[str, Any]) -> str:
+def told(report: Mapping[str, Any]) -> str:
+    """Return the sentence that says how, when and where a report was measured."""
     machine = report["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     return (

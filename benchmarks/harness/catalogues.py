@@ -1,0 +1,63 @@
+"""The catalogues that accuracy is measured on, each cut to the categories that a test can speak of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from schemas.product_files import read_products
+
+_SHIPPED: Final = Path(__file__).resolve().parents[2] / "sortline" / "sample_data" / "pcparts.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """A file of labelled products and what is kept of it, the same for every way that is measured.
+
+    Attributes:
+        name: of the folder and the file: DIR/name/name.parquet or DIR/name.parquet.
+        title: what it is, in tables.
+        levels: how many levels of a category path count; products with fewer are left out. None: whole paths.
+        least_products: categories of fewer products, in the whole catalogue, are left out with their products.
+    """
+
+    name: str
+    title: str
+    levels: int | None
+    least_products: int
+
+
+CATALOGUES: Final = (
+    Catalogue(name="pcparts", title="computer parts", levels=None, least_products=20),
+    Catalogue(name="flipkart", title="general shop, level 2", levels=2, least_products=50),
+    Catalogue(name="pricerunner", title="appliances and electronics", levels=None, least_products=20),
+)
+
+
+def find_file(catalogue: Catalogue, folder: Path | None) -> Path | None:
+    """Return the catalogue's file in the folder; without one, the sample that ships; None if there is none."""
+    if folder is None:
+        return _SHIPPED if catalogue.name == _SHIPPED.stem else None
+    places = (folder / catalogue.name / f"{catalogue.name}.parquet", folder / f"{catalogue.name}.parquet")
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_catalogue(catalogue: Catalogue, file: Path) -> pa.Table:
+    """Return the products that count, as `read_products` has them, with their paths cut to `levels`."""
+    return kept_products(read_products(file, labelled=True), catalogue)
+
+
+def kept_products(products: pa.Table, catalogue: Catalogue) -> pa.Table:
+    """Cut the paths and leave out what is too short or too rare."""
+    place = products.schema.get_field_index("category_path")
+    paths: list[list[str]] = [path[: catalogue.levels] for path in products["category_path"].to_pylist()]
+    sizes = Counter(map(tuple, paths))
+    kept = [
+        len(path) >= (catalogue.levels or 1) and sizes[tuple(path)] >= catalogue.least_products for path in paths
+    ]
+    cut = pa.array(paths, products.schema.field(place).type)
+    return products.set_column(place, products.schema.field(place), cut).filter(pa.array(kept))
