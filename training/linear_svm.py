@@ -9,6 +9,8 @@ Hsieh et al., A Dual Coordinate Descent Method for Large-scale Linear SVM, ICML 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import numba
@@ -44,86 +46,90 @@ def fit_linear_svm(
     n_classes: int,
     cost: float,
     seed: int,
+    chosen: npt.NDArray[np.int64] | None = None,
     max_epochs: int = 60,
     tolerance: float = 0.1,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> LinearSvm:
-    """Fit one machine a class to float32 rows of shape (n_rows, n_features).
+    """Fit one machine a class to float32 rows of shape (n_rows, n_features), or to the `chosen` of them.
 
     `cost` weighs errors against large weights (liblinear's C). The fit ends when no projected gradient exceeds
-    `tolerance`, or after `max_epochs`. One thread, without the GIL; the same input and seed give the same bits, on
-    other processors too: fused or reordered additions would save a tenth of the time and lose that.
+    `tolerance`, or after `max_epochs`; `is_cancelled` is asked after each epoch, and raises CancelledError. One
+    thread, without the GIL; the same input and seed give the same bits, on other processors too: fused or
+    reordered additions would save a tenth of the time and lose that.
     """
+    indptr = rows.indptr.astype(np.int64, copy=False)
+    indices = rows.indices.astype(np.int32, copy=False)
+    values = rows.data.astype(np.float32, copy=False)
+    targets = targets.astype(np.int32, copy=False)
+    chosen = np.arange(len(targets)) if chosen is None else chosen
     weights = np.zeros((rows.shape[1], n_classes), np.float32)
     bias = np.zeros(n_classes, np.float32)
-    epochs = _descend(
-        rows.indptr.astype(np.int64),
-        rows.indices.astype(np.int32),
-        rows.data.astype(np.float32),
-        targets.astype(np.int32),
-        weights,
-        bias,
-        np.float32(cost),
-        max_epochs,
-        np.float32(tolerance),
-        seed,
-    )
-    return LinearSvm(weights=weights, bias=bias, epochs=int(epochs))
+    dual = np.zeros((len(chosen), n_classes), np.float32)
+    ridge = np.float32(0.5) / np.float32(cost)
+    curvature = _curvature(indptr, values, chosen, ridge)
+    random = np.random.RandomState(seed)  # its numbers are the same in every version of numpy
+    order = np.arange(len(chosen))
+    epochs = 0
+    while epochs < max_epochs:
+        random.shuffle(order)
+        worst = _sweep(indptr, indices, values, targets, chosen, order, curvature, ridge, dual, weights, bias)
+        epochs += 1
+        if worst <= tolerance:
+            break
+        if is_cancelled():
+            raise CancelledError
+    return LinearSvm(weights=weights, bias=bias, epochs=epochs)
 
 
 @numba.njit(cache=True, nogil=True)
-def _descend(  # type: ignore[no-untyped-def]  # compiled: numba infers the types
-    indptr, indices, values, targets, weights, bias, cost, max_epochs, tolerance, seed
-):
-    n_rows = len(indptr) - 1
-    n_classes = len(bias)
-    np.random.seed(seed)  # numba's own generator, one a thread
-    dual = np.zeros((n_rows, n_classes), np.float32)
-    ridge = np.float32(0.5) / cost
-    curvature = np.empty(n_rows, np.float32)
-    for row in np.arange(n_rows):
+def _curvature(indptr, values, chosen, ridge):  # type: ignore[no-untyped-def]  # compiled: numba infers the types
+    curvature = np.empty(len(chosen), np.float32)
+    for place in range(len(chosen)):
         square = np.float32(1.0)  # of the bias
-        for at in range(indptr[row], indptr[row + 1]):
+        for at in range(indptr[chosen[place]], indptr[chosen[place] + 1]):
             square += values[at] * values[at]
-        curvature[row] = np.float32(1.0) / (square + ridge)
+        curvature[place] = np.float32(1.0) / (square + ridge)
+    return curvature
 
+
+@numba.njit(cache=True, nogil=True)
+def _sweep(  # type: ignore[no-untyped-def]  # as above
+    indptr, indices, values, targets, chosen, order, curvature, ridge, dual, weights, bias
+):
+    """Pass over the chosen rows once, in the order given; return the largest violation of an optimum met."""
+    n_classes = len(bias)
     margin = np.empty(n_classes, np.float32)
     change = np.empty(n_classes, np.float32)
-    order = np.arange(n_rows)
-    for epoch in range(max_epochs):
-        worst = np.float32(0.0)
-        for position in range(n_rows - 1, 0, -1):
-            other = np.random.randint(0, position + 1)
-            order[position], order[other] = order[other], order[position]
-        for position in range(n_rows):
-            row = order[position]
-            margin[:] = bias
-            for at in range(indptr[row], indptr[row + 1]):
-                value = values[at]
-                feature = indices[at]
-                for k in range(n_classes):
-                    margin[k] += value * weights[feature, k]
-            changed = False
+    worst = np.float32(0.0)
+    for place in order:
+        row = chosen[place]
+        margin[:] = bias
+        for at in range(indptr[row], indptr[row + 1]):
+            value = values[at]
+            feature = indices[at]
             for k in range(n_classes):
-                sign = np.float32(1.0) if targets[row] == k else np.float32(-1.0)
-                old = dual[row, k]
-                gradient = sign * margin[k] - np.float32(1.0) + old * ridge
-                if old == np.float32(0.0) and gradient >= np.float32(0.0):
-                    change[k] = np.float32(0.0)
-                    continue
-                worst = max(worst, abs(gradient))
-                new = max(old - gradient * curvature[row], np.float32(0.0))
-                dual[row, k] = new
-                change[k] = (new - old) * sign
-                changed = changed or new != old
-            if not changed:
+                margin[k] += value * weights[feature, k]
+        changed = False
+        for k in range(n_classes):
+            sign = np.float32(1.0) if targets[row] == k else np.float32(-1.0)
+            old = dual[place, k]
+            gradient = sign * margin[k] - np.float32(1.0) + old * ridge
+            if old == np.float32(0.0) and gradient >= np.float32(0.0):
+                change[k] = np.float32(0.0)
                 continue
+            worst = max(worst, abs(gradient))
+            new = max(old - gradient * curvature[place], np.float32(0.0))
+            dual[place, k] = new
+            change[k] = (new - old) * sign
+            changed = changed or new != old
+        if not changed:
+            continue
+        for k in range(n_classes):
+            bias[k] += change[k]
+        for at in range(indptr[row], indptr[row + 1]):
+            value = values[at]
+            feature = indices[at]
             for k in range(n_classes):
-                bias[k] += change[k]
-            for at in range(indptr[row], indptr[row + 1]):
-                value = values[at]
-                feature = indices[at]
-                for k in range(n_classes):
-                    weights[feature, k] += value * change[k]
-        if worst <= tolerance:
-            return epoch + 1
-    return max_epochs
+                weights[feature, k] += value * change[k]
+    return worst

@@ -7,6 +7,7 @@ character n-grams of the title and less on brand and seller; none minded any C f
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -66,23 +67,41 @@ def fit_text_model(
     block_weights = [BLOCK_WEIGHTS.get(block.name, 1.0) for block in spec.blocks]
     weighting = fit_weighting(tokens, n_buckets=spec.n_buckets, block_weights=block_weights)
     rows = weighting.row_vectors(tokens)
-    buckets, columns = np.unique(rows.indices, return_inverse=True)
-    rows = csr_matrix((rows.data, columns.astype(np.int32), rows.indptr), shape=(rows.shape[0], len(buckets)))
+    buckets, rows = _without_empty_columns(rows)
     held_out = [fold for fold in range(int(folds.max()) + 1) if 0 < np.count_nonzero(folds == fold) < len(folds)]
     progress.step("Fitting the text model", len(held_out) + 1)
 
+    is_interrupted = threading.Event()
+
     def fit(fold: int | None) -> LinearSvm:
         kept = np.flatnonzero(folds != fold) if fold is not None else np.arange(len(folds))
-        return fit_linear_svm(rows[kept], targets[kept], n_classes=n_classes, cost=COST, seed=seed)
+        return fit_linear_svm(
+            rows,
+            targets,
+            n_classes=n_classes,
+            cost=COST,
+            seed=seed,
+            chosen=kept,
+            is_cancelled=is_interrupted.is_set,
+        )
+
+    def held_out_margins(fold: int) -> npt.NDArray[np.float32]:
+        return fit(fold).margins(rows[folds == fold])
 
     margins = np.zeros((len(targets), n_classes))
-    with ThreadPoolExecutor(_THREADS) as pool:
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
         final = pool.submit(fit, None)
-        for fold, machines in zip(held_out, pool.map(fit, held_out), strict=True):
-            margins[folds == fold] = machines.margins(rows[folds == fold])
+        for fold, of_fold in zip(held_out, pool.map(held_out_margins, held_out), strict=True):
+            margins[folds == fold] = of_fold
             progress.advance()
         final_machines = final.result()
         progress.advance()
+    except BaseException:
+        is_interrupted.set()  # or leaving would wait until everything is fitted
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
     temperature = fit_temperature(margins, targets.astype(np.int64)).temperature
     model = TextModel(
@@ -92,3 +111,12 @@ def fit_text_model(
         bias=(final_machines.bias / temperature).astype(np.float32),
     )
     return TextFit(model=model, out_of_fold=margins / temperature)
+
+
+def _without_empty_columns(rows: csr_matrix) -> tuple[npt.NDArray[np.int64], csr_matrix]:
+    """Return the numbers of the columns that have entries, ascending, and the rows over these alone."""
+    is_used = np.zeros(rows.shape[1], np.bool_)
+    is_used[rows.indices] = True
+    used = np.flatnonzero(is_used)
+    place = np.cumsum(is_used, dtype=np.int32) - np.int32(1)
+    return used, csr_matrix((rows.data, place[rows.indices], rows.indptr), shape=(rows.shape[0], len(used)))

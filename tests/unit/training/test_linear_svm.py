@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, random_array
@@ -48,3 +50,26 @@ def test_fitting_ends_at_the_limit_of_epochs() -> None:
     rows, targets = problem(3)
 
     assert fit_linear_svm(rows, targets, n_classes=3, cost=1.0, seed=0, max_epochs=3, tolerance=0.0).epochs == 3
+
+
+def test_chosen_rows_are_fitted_as_if_there_were_no_others() -> None:
+    rows, targets = problem(3)
+    chosen = np.flatnonzero(np.arange(300) % 3)
+    some = fit_linear_svm(rows, targets, n_classes=3, cost=1.0, seed=2, chosen=chosen)
+    alone = fit_linear_svm(rows[chosen], targets[chosen], n_classes=3, cost=1.0, seed=2)
+
+    assert some.weights.tobytes() == alone.weights.tobytes()
+    assert some.bias.tobytes() == alone.bias.tobytes()
+
+
+def test_a_cancelled_fit_ends_after_the_epoch_that_runs() -> None:
+    rows, targets = problem(3)
+    asked: list[bool] = []
+
+    def is_cancelled() -> bool:
+        asked.append(len(asked) == 1)
+        return asked[-1]
+
+    with pytest.raises(CancelledError):
+        fit_linear_svm(rows, targets, n_classes=3, cost=1.0, seed=0, tolerance=0.0, is_cancelled=is_cancelled)
+    assert asked == [False, True]

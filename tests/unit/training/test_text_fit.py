@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pytest
 
 from features.matrix import vectorize
 from features.ngrams import TokenCounts
@@ -64,3 +67,16 @@ def test_fitting_again_gives_the_same_bits() -> None:
 
     assert first.model.weights.tobytes() == again.model.weights.tobytes()
     assert first.out_of_fold.tobytes() == again.out_of_fold.tobytes()
+
+
+def test_an_interrupted_fit_leaves_no_thread_at_work() -> None:
+    class Impatient(SilentProgress):
+        def advance(self, amount: int = 1) -> None:
+            raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    tokens = tokens_of([f"word{row % 37}" for row in range(400)])
+    targets = (np.arange(400) % 3).astype(np.int32)
+    with pytest.raises(KeyboardInterrupt):
+        fit_text_model(tokens, targets, FOLDS, spec=SPEC, n_classes=3, seed=0, progress=Impatient())
+    assert set(threading.enumerate()) == before
