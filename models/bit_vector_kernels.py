@@ -80,7 +80,9 @@ def fill_bins(
                 found[row] = at - start + (1 if thresholds[at] < x else 0)
         kind = column_kinds[column]
         if kind == KIND_PLAIN:
-            bins[column] = found
+            # Not `bins[column] = found`: a slice's assignment compiles a message about shapes, 2 s of CPU.
+            for row in range(n_rows):
+                bins[column, row] = found[row]
             continue
         missing = 0 if kind in (KIND_NAN_LEFT, KIND_ZERO_LEFT) else n_thresholds
         zero = ZERO if kind in (KIND_ZERO_LEFT, KIND_ZERO_RIGHT) else -1.0
@@ -239,7 +241,8 @@ def score_rows(
     full = ~kind(0)
     own = np.empty(bins.shape[0], bins.dtype)
     for row in range(n_rows):
-        own[:] = bins[:, row]
+        for column in range(bins.shape[0]):
+            own[column] = bins[column, row]
         for k in range(n_classes):
             total = 0.0
             sum_: Any = 0.0

@@ -25,6 +25,7 @@ from streams.batch_format import (
     varint_size,
 )
 from streams.batch_reading import RecordArrays
+from streams.byte_copy import copy_bytes
 
 _ENCODERS: Final[dict[str, tuple[int, Any]]] = {
     "gzip": (1, codec.gzip_encode),
@@ -180,7 +181,7 @@ def _room(outputs: OutputArrays, start: int, most_bytes: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _put(out: U8, at: int, data: U8, start: int, size: int) -> int:
-    out[at : at + size] = data[start : start + size]
+    copy_bytes(out, at, data, start, size)
     return at + size
 
 

@@ -12,6 +12,7 @@ from numba import njit
 
 from streams.batch_format import BATCH_HEADER, I32, I64, U8, header_bytes, varint
 from streams.batch_reading import RecordArrays, header_list
+from streams.byte_copy import copy_bytes
 from streams.offsets import Partition
 from streams.records import Record
 
@@ -203,4 +204,4 @@ def _copy(buffer: U8, places: I64, rows: I64, bounds: I32, data: U8) -> None:
         start = int(bounds[nth])
         size = int(bounds[nth + 1]) - start
         place = int(places[rows[nth]])
-        data[start : start + size] = buffer[place : place + size]
+        copy_bytes(data, start, buffer, place, size)
