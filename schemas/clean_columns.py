@@ -6,6 +6,7 @@ False: they know all of Unicode, and what lies behind a null.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -47,6 +48,28 @@ class Texts(NamedTuple):
         return cls(_bytes_of(content), bounds, _bytes_of(validity if column.null_count else None), first)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """Bytes where they lie: value i is `content[starts[i]:starts[i] + sizes[i]]`, null where the size is -1.
+
+    Attributes:
+        content: uint8, read-only.
+        starts: int64; sizes: int32.
+    """
+
+    content: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def to_pylist(self) -> list[bytes | None]:
+        """Return an object each."""
+        places = zip(self.starts.tolist(), self.sizes.tolist(), strict=True)
+        return [None if size < 0 else self.content[at : at + size].tobytes() for at, size in places]
+
+
 def have_sizes(texts: Texts | None, smallest: int, largest: int) -> bool:
     """Return whether all texts, the nulls among them, surely have so many bytes."""
     return texts is not None and bool(_have_sizes(texts.offsets, smallest, largest))
@@ -62,14 +85,21 @@ def are_three_capitals(texts: Texts | None) -> bool:
     return texts is not None and bool(_are_three_capitals(*texts))
 
 
-def are_same(texts: Texts | None, others: Texts | None) -> bool:
-    """Return whether two columns surely have the same bytes in every row, and no null."""
+def which_are(texts: Texts | None, word: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return which rows, none of which is null, are these bytes (uint8, read-only)."""
+    if texts is None:
+        return np.zeros(0, np.bool_)
+    found = np.empty(len(texts.offsets) - 1, np.bool_)
+    _which_are(texts.content, texts.offsets, word, found)
+    return found
+
+
+def are_same(texts: Texts | None, spans: Spans) -> bool:
+    """Return whether every row surely has the same bytes as its span, and none is null."""
     return (
         texts is not None
-        and others is not None
         and not texts.validity.size
-        and not others.validity.size
-        and bool(_are_same(texts.content, texts.offsets, others.content, others.offsets))
+        and bool(_are_same(texts.content, texts.offsets, spans.content, spans.starts, spans.sizes))
     )
 
 
@@ -135,17 +165,34 @@ def _are_same(
     content: npt.NDArray[np.uint8],
     offsets: npt.NDArray[Any],
     other_content: npt.NDArray[np.uint8],
-    other_offsets: npt.NDArray[Any],
+    starts: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int32],
 ) -> bool:
     for row in range(len(offsets) - 1):
-        start, other_start = offsets[row], other_offsets[row]
+        start, other_start = offsets[row], starts[row]
         size = offsets[row + 1] - start
-        if other_offsets[row + 1] - other_start != size:
+        if sizes[row] != size:
             return False
         for at in range(size):
             if content[start + at] != other_content[other_start + at]:
                 return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def _which_are(
+    content: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[Any],
+    word: npt.NDArray[np.uint8],
+    found: npt.NDArray[np.bool_],
+) -> None:
+    for row in range(len(offsets) - 1):
+        start = offsets[row]
+        same = offsets[row + 1] - start == len(word)
+        if same:
+            for at in range(len(word)):
+                same &= content[start + at] == word[at]
+        found[row] = same
 
 
 @njit(cache=True, nogil=True)

@@ -59,10 +59,10 @@ class Decoder:
         self._reader = Reader.of(parse_record(schema), columns)
         self._writers: dict[SchemaId, Writer | Unreadable] = {}
 
-    def decode(self, values: Sequence[bytes] | pa.Array[Any]) -> DecodedBatch:
+    def decode(self, values: Sequence[bytes] | pa.Array[Any] | FramedValues) -> DecodedBatch:
         """Decode framed values, in order; the batch has exactly the decoder's columns, all text valid UTF-8.
 
-        The values are bytes, or an Arrow array of (large) binary, which is read in place.
+        The values are bytes, an Arrow array of (large) binary, which is read in place, or laid out already.
 
         A value that is damaged, or written with a schema that the registry does not know or that has not what ours
         needs, is rejected with the reason and does not disturb its neighbours: what becomes of a value never

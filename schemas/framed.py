@@ -32,8 +32,10 @@ class FramedValues:
     _raw: list[bytes] = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, values: Sequence[bytes] | pa.Array[Any]) -> FramedValues:
+    def of(cls, values: Sequence[bytes] | pa.Array[Any] | FramedValues) -> FramedValues:
         """Lay out values, in order; those of an Arrow array, (large) binary without nulls, are not copied."""
+        if isinstance(values, FramedValues):
+            return values
         if isinstance(values, pa.Array):
             return cls._of_array(values)
         ends = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))

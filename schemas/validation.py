@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.clean_columns import (
+    Spans,
     Texts,
     are_finite_and_not_negative,
     are_same,
@@ -50,20 +51,21 @@ _SHOWN_CHARACTERS: Final = 40
 _Problems = defaultdict[int, list[str]]
 
 
-def check_products(batch: pa.RecordBatch, keys: Sequence[bytes | None] | pa.Array[Any]) -> tuple[Rejected, ...]:
+def check_products(batch: pa.RecordBatch, keys: Sequence[bytes | None] | Spans) -> tuple[Rejected, ...]:
     """Return the rows that are no valid products, in order, each with all that is wrong with it.
 
-    `keys` are the records' keys, aligned to the batch's rows, as bytes or as an Arrow array of (large) binary with
-    nulls where a record has none; `row` is a row of the batch. The batch has the
-    columns of `columns.PRODUCT` (and may have more), with valid UTF-8, as the decoder gives them.
+    `keys` are the records' keys, aligned to the batch's rows, null where a record has none; `row` is a row of the
+    batch. The batch has the columns of `columns.PRODUCT` (and may have more), with valid UTF-8, as the decoder
+    gives them.
     """
     if len(keys) != batch.num_rows:
         raise ValueError(f"{len(keys)} keys for {batch.num_rows} rows")
     problems: _Problems = defaultdict(list)
     columns: dict[str, pa.Array[Any]] = dict(zip(batch.schema.names, batch.columns, strict=True))
     texts = {name: Texts.of(columns[name]) for name in (*LARGEST_TEXT_BYTES, "currency")}
-    if not (isinstance(keys, pa.Array) and are_same(texts["product_id"], Texts.of(keys))):
-        _check_keys(columns["product_id"], keys, problems)
+    if not (isinstance(keys, Spans) and are_same(texts["product_id"], keys)):
+        found = keys.to_pylist() if isinstance(keys, Spans) else keys
+        _check_keys(columns["product_id"], found, problems)
     for name, largest in LARGEST_TEXT_BYTES.items():
         if not have_sizes(texts[name], int(name in _NOT_EMPTY), largest):
             _check_size(columns[name], name, largest, problems)
@@ -114,13 +116,7 @@ def shortened(value: object) -> str:
     return text[:_SHOWN_CHARACTERS] + ("…" if len(text) > _SHOWN_CHARACTERS else "")
 
 
-def _check_keys(
-    product_ids: pa.Array[Any], keys: Sequence[bytes | None] | pa.Array[Any], problems: _Problems
-) -> None:
-    if isinstance(keys, pa.Array):
-        if keys.equals(product_ids.cast(keys.type)):
-            return
-        keys = cast("list[bytes | None]", keys.to_pylist())
+def _check_keys(product_ids: pa.Array[Any], keys: Sequence[bytes | None], problems: _Problems) -> None:
     expected = product_ids.cast(pa.binary()).to_pylist()
     if expected == list(keys):
         return

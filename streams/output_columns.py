@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import Final, NamedTuple, overload
 
 import numpy as np
+from numba import njit
 
 from schemas.cloudevents import TRACEPARENT, output_headers
-from streams.batch_format import I64, U8, header_bytes, varint
+from streams.batch_format import I32, I64, U8, header_bytes, varint
 from streams.batch_writing import OutputArrays
 from streams.offsets import Partition
 from streams.record_slice import RecordSlice
@@ -114,34 +116,18 @@ class OutputWriter:
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
-        before, tail = self._around_id(envelope.type)
-        _, tombstone_tail = self._around_id(envelope.tombstone_type)
-        self._head = _array(before)
-        self._tail = _array(tail)
-        self._tombstone_tail = _array(tombstone_tail)
-        self._trace_head = _array(varint(len(TRACEPARENT)) + TRACEPARENT.encode())
+        self._n_headers, head, _, _ = _around(envelope.source, envelope.type)
+        self._head = _array(head)
+        self._tail = self._behind_id(envelope.type)
+        self._tombstone_tail = self._behind_id(envelope.tombstone_type)
 
-    def _around_id(self, event_type: str) -> tuple[bytes, bytes]:
-        """Return the bytes of the headers before the text of the id and behind it."""
-        envelope = self._envelope
-        headers = output_headers(
-            source=envelope.source,
-            type=event_type,
-            topic="",
-            partition=0,
-            offset=0,
-            time_header=envelope.time_header,
-            incoming=None,
-        )
-        self._n_headers = len(headers)
-        names = [name for name, _ in headers]
-        at = names.index("ce_id")
-        before = b"".join(header_bytes(name, value) for name, value in headers[:at])
-        behind = b"".join(header_bytes(name, value) for name, value in headers[at + 1 :])
-        return before + varint(len("ce_id")) + b"ce_id", behind
+    def _behind_id(self, event_type: str) -> U8:
+        _, _, before_time, behind_time = _around(self._envelope.source, event_type)
+        time = self._envelope.time_header
+        return _array(before_time + varint(len(time)) + time + behind_time)
 
     def write(
-        self, records: RecordSlice, rows: I64, *, values: U8, bounds: I64, nth: I64, frame: bytes
+        self, records: RecordSlice, rows: I64, *, values: U8, value_at: I64, value_size: I32, frame: bytes
     ) -> OutputSlice:
         """Return the outputs of some records of a slice.
 
@@ -149,32 +135,109 @@ class OutputWriter:
             records: the slice.
             rows: int64 (n), ascending: which of its records.
             values: uint8: the values of all outputs, without frame.
-            bounds: int64: value i lies from `bounds[i]` to `bounds[i + 1]`.
-            nth: int64 (n): which value each output has; -1 is none.
+            value_at: int64 (n): where each begins.
+            value_size: int32 (n): its bytes, -1 for none.
             frame: comes before each value.
         """
         topic, partition = records.source
-        has_value = nth >= 0
-        at = np.where(has_value, nth, 0)
-        starts = bounds[at]
-        sizes = np.where(has_value, bounds[np.minimum(at + 1, len(bounds) - 1)] - starts, -1).astype(np.int32)
         arrays = OutputArrays(
             source=records.arrays,
             rows=rows,
             values=values,
-            value_at=starts,
-            value_size=sizes,
+            value_at=value_at,
+            value_size=value_size,
             frame=_array(frame),
             head=self._head,
             n_headers=self._n_headers,
             id_start=_array(f"{topic}/{partition}/".encode()),
             tail=self._tail,
             tombstone_tail=self._tombstone_tail,
-            trace_head=self._trace_head,
+            trace_head=_TRACE_HEAD,
             timestamp_ms=self._envelope.timestamp_ms,
         )
         return OutputSlice(records, self._envelope, arrays)
 
 
+class SortedOutputs(NamedTuple):
+    """What goes where: place by place, for each slice by slice, in the order of the records.
+
+    Attributes:
+        rows: int64: which record of its slice an output comes from.
+        value_at: int64: where its value begins; value_size: int32, -1 for none.
+        cuts: the outputs of slice s for place p are those from `cuts[p * n_slices + s]` to the next.
+    """
+
+    rows: I64
+    value_at: I64
+    value_size: I32
+    cuts: list[int]
+
+
+def sorted_out(places: U8, starts: I64, nth: I64, bounds: I64, n_places: int) -> SortedOutputs:
+    """Sort the outputs of a group of records by place and slice.
+
+    Args:
+        places: uint8 (n_records): 0 to n_places - 1; outputs for other places are left out.
+        starts: int64: the records of slice s are those from `starts[s]` to the next.
+        nth: int64 (n_records): which value each output has; -1 is none.
+        bounds: int64: value i lies from `bounds[i]` to `bounds[i + 1]`.
+        n_places: how many places there are.
+    """
+    rows = np.empty(len(places), np.int64)
+    value_at = np.empty(len(places), np.int64)
+    value_size = np.empty(len(places), np.int32)
+    cuts = np.zeros(n_places * (len(starts) - 1) + 1, np.int64)
+    _sort_out(places, starts, nth, bounds, n_places, rows, value_at, value_size, cuts)
+    return SortedOutputs(rows, value_at, value_size, cuts.tolist())
+
+
+@functools.lru_cache(maxsize=16)
+def _around(source: str, event_type: str) -> tuple[int, bytes, bytes, bytes]:
+    """Return how many headers there are, and their bytes: up to the id, from there to the time, and behind it."""
+    headers = output_headers(
+        source=source, type=event_type, topic="", partition=0, offset=0, time_header=b"", incoming=None
+    )
+    names = [name for name, _ in headers]
+    encoded = [header_bytes(name, value) for name, value in headers]
+    at, time_at = names.index("ce_id"), names.index("ce_time")
+    head = b"".join(encoded[:at]) + _name("ce_id")
+    before_time = b"".join(encoded[at + 1 : time_at]) + _name("ce_time")
+    return len(headers), head, before_time, b"".join(encoded[time_at + 1 :])
+
+
+def _name(name: str) -> bytes:
+    return varint(len(name)) + name.encode()
+
+
 def _array(data: bytes) -> U8:
     return np.frombuffer(data, np.uint8)
+
+
+_TRACE_HEAD: Final = _array(_name(TRACEPARENT))
+
+
+@njit(cache=True, nogil=True)
+def _sort_out(
+    places: U8,
+    starts: I64,
+    nth: I64,
+    bounds: I64,
+    n_places: int,
+    rows: I64,
+    value_at: I64,
+    value_size: I32,
+    cuts: I64,
+) -> None:
+    n_slices = len(starts) - 1
+    n_done = 0
+    for place in range(n_places):
+        for number in range(n_slices):
+            for record in range(starts[number], starts[number + 1]):
+                if places[record] != place:
+                    continue
+                value = nth[record]
+                rows[n_done] = record - starts[number]
+                value_at[n_done] = bounds[value] if value >= 0 else 0
+                value_size[n_done] = bounds[value + 1] - bounds[value] if value >= 0 else -1
+                n_done += 1
+            cuts[place * n_slices + number + 1] = n_done

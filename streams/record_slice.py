@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, cast, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
 from aiokafka.structs import ConsumerRecord
-from numba import njit
 
+from schemas.clean_columns import Spans
+from schemas.framed import FramedValues
 from streams.batch_format import BATCH_HEADER, I32, I64, U8, header_bytes, varint
 from streams.batch_reading import RecordArrays, header_list
-from streams.byte_copy import copy_bytes
 from streams.offsets import Partition
 from streams.records import Record
 
@@ -67,11 +68,12 @@ class RecordSlice(Sequence[Record]):
 
 
 class RecordGroup(Sequence[Record]):
-    """Slices that are handled together, one behind the other."""
+    """Slices that are handled together, one behind the other; none is empty."""
 
     def __init__(self, slices: Sequence[RecordSlice]) -> None:
         self.slices = slices
-        self.starts = np.concatenate([[0], np.cumsum([len(one) for one in slices])]).astype(np.int64)
+        self.starts = np.array([0, *itertools.accumulate(map(len, slices))], np.int64)
+        self._parts = _Parts.of(slices)
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> RecordGroup:
@@ -109,50 +111,84 @@ class RecordGroup(Sequence[Record]):
 
     def places(self, rows: I64) -> dict[str, pa.Array[Any]]:
         """Return topic, partition and offset of the rows; of what is the same for all of them, one row."""
-        sources = [one.source for one in self.slices]
-        offsets = np.concatenate([one.arrays.offsets for one in self.slices])[rows]
+        topics = [one.source[0] for one in self.slices]
+        if len(self.slices) == 1:
+            offsets = self.slices[0].arrays.offsets[rows]
+            return {
+                "topic": pa.array(topics),
+                "partition": pa.array([self.slices[0].source[1]], pa.int32()),
+                "offset": pa.array(offsets),
+            }
         nth = np.searchsorted(self.starts, rows, side="right") - 1
-        topics: list[Any] = [topic for topic, _ in sources]
-        numbers = [partition for _, partition in sources]
+        names: Any = topics[:1] if len(set(topics)) == 1 else np.array(topics, object)[nth]
         return {
-            "topic": pa.array(topics[:1] if len(set(topics)) == 1 else np.array(topics, object)[nth], pa.string()),
-            "partition": pa.array(np.array(numbers, np.int32)[nth]),
-            "offset": pa.array(offsets),
+            "topic": pa.array(names, pa.string()),
+            "partition": pa.array(np.array([one.source[1] for one in self.slices], np.int32)[nth]),
+            "offset": pa.array(np.concatenate([one.arrays.offsets for one in self.slices])[rows]),
         }
 
+    @property
     def value_sizes(self) -> I32:
-        """Return the bytes of each value, int32; -1 is a null value."""
-        return np.concatenate([one.arrays.value_size for one in self.slices])
+        """The bytes of each value, int32; -1 is a null value."""
+        return self._parts.value_size
 
+    @property
     def key_sizes(self) -> I32:
-        """Return the bytes of each key, int32; -1 is a null key."""
-        return np.concatenate([one.arrays.key_size for one in self.slices])
+        """The bytes of each key, int32; -1 is a null key."""
+        return self._parts.key_size
 
-    def values(self, rows: I64) -> pa.BinaryArray:
-        """Return the values of the rows, which ascend, as one array."""
-        return self._gather(rows, "value_at", "value_size")
+    def values(self, rows: I64) -> FramedValues:
+        """Return the values of the rows, none of which is null, where they lie."""
+        parts = self._parts
+        starts = parts.value_at[rows]
+        return FramedValues(parts.content, starts, starts + parts.value_size[rows])
 
-    def keys(self, rows: I64) -> pa.BinaryArray:
-        """Return the keys of the rows, which ascend, as one array."""
-        return self._gather(rows, "key_at", "key_size")
+    def keys(self, rows: I64) -> Spans:
+        """Return the keys of the rows where they lie."""
+        parts = self._parts
+        return Spans(parts.content, parts.key_at[rows], parts.key_size[rows])
 
-    def _gather(self, rows: I64, at_name: str, size_name: str) -> pa.BinaryArray:
-        sizes = np.concatenate([getattr(one.arrays, size_name) for one in self.slices])[rows]
-        ends = np.cumsum(np.maximum(sizes, 0), dtype=np.int64)
-        bounds = np.zeros(len(rows) + 1, np.int32)
-        bounds[1:] = ends
-        data = np.empty(int(ends[-1]) if len(rows) else 0, np.uint8)
-        splits = np.searchsorted(rows, self.starts)
-        for nth, one in enumerate(self.slices):
-            first, last = int(splits[nth]), int(splits[nth + 1])
-            mine = rows[first:last] - self.starts[nth]
-            _copy(one.arrays.buffer, getattr(one.arrays, at_name), mine, bounds[first : last + 1], data)
-        is_null = sizes < 0
-        validity = None
-        if is_null.any():
-            validity = pa.py_buffer(np.packbits(~is_null, bitorder="little").data)
-        buffers = [validity, pa.py_buffer(bounds.data), pa.py_buffer(data.data)]
-        return cast("pa.BinaryArray", pa.Array.from_buffers(pa.binary(), len(rows), buffers))
+
+class _Parts(NamedTuple):
+    """Where keys and values of all slices lie, in one buffer that is only read."""
+
+    content: U8
+    key_at: I64
+    key_size: I32
+    value_at: I64
+    value_size: I32
+
+    @classmethod
+    def of(cls, slices: Sequence[RecordSlice]) -> _Parts:
+        every = [one.arrays for one in slices]
+        if len(every) == 1:
+            (one,) = every
+            return cls(_read_only(one.buffer), one.key_at, one.key_size, one.value_at, one.value_size)
+        # What the records of a slice take of a buffer lies together, in the order of the records: it is copied as
+        # a whole, headers too. That costs less than a look at every record.
+        contents, key_at, value_at, end = [], [], [], 0
+        for one in every:
+            first = int(one.key_at[0])
+            stop = int(one.value_at[-1]) + max(int(one.value_size[-1]), 0)
+            contents.append(one.buffer[first:stop])
+            key_at.append(one.key_at + (end - first))
+            value_at.append(one.value_at + (end - first))
+            end += stop - first
+        return cls(
+            _read_only(np.concatenate(contents)),
+            np.concatenate(key_at),
+            np.concatenate([one.key_size for one in every]),
+            np.concatenate(value_at),
+            np.concatenate([one.value_size for one in every]),
+        )
+
+
+def _read_only(content: U8) -> U8:
+    """Return the same bytes: kernels are compiled for one type, whatever buffer a codec gave."""
+    if content.flags.writeable:
+        content = content.view()
+        content.flags.writeable = False
+    return content
 
 
 def laid_out(records: Sequence[Record]) -> RecordArrays:
@@ -196,12 +232,3 @@ def laid_out(records: Sequence[Record]) -> RecordArrays:
 
 def _bytes(buffer: U8, at: np.int64, size: np.int32) -> bytes | None:
     return None if size < 0 else buffer[at : at + size].tobytes()
-
-
-@njit(cache=True, nogil=True)
-def _copy(buffer: U8, places: I64, rows: I64, bounds: I32, data: U8) -> None:
-    for nth in range(len(rows)):
-        start = int(bounds[nth])
-        size = int(bounds[nth + 1]) - start
-        place = int(places[rows[nth]])
-        copy_bytes(data, start, buffer, place, size)

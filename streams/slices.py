@@ -6,25 +6,26 @@ exactly one place: the categorized topic, the review topic or the dead letters.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas import stages
+from schemas.clean_columns import Texts, which_are
 from schemas.cloudevents import rfc3339
-from schemas.columns import PRODUCT_CATEGORIZED
+from schemas.columns import DECISION, PRODUCT_CATEGORIZED
 from schemas.errors import DependencyUnavailableError, SetupError
 from schemas.stages import StageClock
 from schemas.validation import check_products
 from streams.batch_format import I64
 from streams.dead_letters import STAGE_CLASSIFY, STAGE_DECODE, STAGE_VALIDATE, DeadLetterOffice
 from streams.dialects import DEFAULT_DIALECT, Dialect
-from streams.output_columns import Envelope, Outputs, OutputSlice, OutputWriter
+from streams.output_columns import Envelope, Outputs, OutputSlice, OutputWriter, sorted_out
 from streams.record_slice import RecordGroup
 from streams.records import Output, Record
 
@@ -39,11 +40,16 @@ WITHDRAWN_TYPE: Final = "io.sortline.product.withdrawn.v1"
 #: The stage that is not a step of deciding: arrays of what goes where.
 _LAY_OUT: Final = "lay out"
 
+_DECISION_AT: Final = DECISION.get_field_index("decision")
+_REVIEW_WORD: Final = np.frombuffer(b"review", np.uint8)
+_BACKED_OFF_WORD: Final = np.frombuffer(b"backed_off", np.uint8)
 _TIME: Final = PRODUCT_CATEGORIZED.field("categorized_at").type
 
 _CATEGORIZED: Final = 0
 _REVIEW: Final = 1
 _DEAD: Final = 2
+#: The first two have outputs in columns.
+_N_PLACES: Final = 2
 
 #: A compacted topic takes no tombstone without a key.
 _TOMBSTONE_WITHOUT_KEY: Final = "a record without value withdraws a product, and needs its id as the key"
@@ -164,10 +170,12 @@ class SliceProcessor:
         clock.start()
         group = RecordGroup.of(records)
         draft = _Draft(now_ms=self._now_ms(), places=np.full(len(group), _CATEGORIZED, np.uint8))
-        is_null = group.value_sizes() < 0
-        for position in np.flatnonzero(is_null & (group.key_sizes() <= 0)).tolist():
-            draft.faults[position] = _Fault(STAGE_VALIDATE, _TOMBSTONE_WITHOUT_KEY)
-        valued = np.flatnonzero(~is_null)
+        is_null = group.value_sizes < 0
+        valued = np.arange(len(group))
+        if is_null.any():
+            for position in np.flatnonzero(is_null & (group.key_sizes <= 0)).tolist():
+                draft.faults[position] = _Fault(STAGE_VALIDATE, _TOMBSTONE_WITHOUT_KEY)
+            valued = np.flatnonzero(~is_null)
         if len(valued):
             self._decide(group, valued, draft)
         return self._outputs(group, draft)
@@ -212,8 +220,9 @@ class SliceProcessor:
             datums = self._encoded(decisions, group, where, draft.now_ms)
             clock.lap(stages.ENCODE)
             draft.decided.append((where, datums))
-            draft.places[where[_is(decisions, "review")]] = _REVIEW
-            draft.n_backed_off += int(_is(decisions, "backed_off").sum())
+            decided = Texts.of(decisions.column(_DECISION_AT))
+            draft.places[where[which_are(decided, _REVIEW_WORD)]] = _REVIEW
+            draft.n_backed_off += int(np.count_nonzero(which_are(decided, _BACKED_OFF_WORD)))
         draft.n_decided += len(positions)
         draft.faults.update(faults)
 
@@ -228,39 +237,51 @@ class SliceProcessor:
     def _outputs(self, group: RecordGroup, draft: _Draft) -> SliceOutputs:
         places = draft.places
         dead_positions = sorted(draft.faults)
-        places[dead_positions] = _DEAD
+        if dead_positions:
+            places[dead_positions] = _DEAD
         values, bounds, nth = _laid_together(draft.decided, len(group))
-        envelope = Envelope(
-            source=self._source,
-            type=CATEGORIZED_TYPE,
-            tombstone_type=WITHDRAWN_TYPE,
-            time_header=rfc3339(draft.now_ms),
-            timestamp_ms=draft.now_ms,
+        outputs = sorted_out(places, group.starts, nth, bounds, _N_PLACES)
+        writer = OutputWriter(
+            Envelope(
+                source=self._source,
+                type=CATEGORIZED_TYPE,
+                tombstone_type=WITHDRAWN_TYPE,
+                time_header=rfc3339(draft.now_ms),
+                timestamp_ms=draft.now_ms,
+            )
         )
-        writer = OutputWriter(envelope)
+        n_slices = len(group.slices)
 
         def going_to(place: int, frame: bytes) -> Outputs:
             parts: list[OutputSlice] = []
-            for start, records in zip(group.starts[:-1], group.slices, strict=True):
-                mine = slice(start, start + len(records))
-                rows = np.flatnonzero(places[mine] == place)
-                if len(rows):
-                    mine_nth = nth[mine][rows]
-                    parts.append(
-                        writer.write(records, rows, values=values, bounds=bounds, nth=mine_nth, frame=frame)
+            cuts = outputs.cuts[place * n_slices : (place + 1) * n_slices + 1]
+            for records, (first, stop) in zip(group.slices, itertools.pairwise(cuts), strict=True):
+                if first < stop:
+                    part = writer.write(
+                        records,
+                        outputs.rows[first:stop],
+                        values=values,
+                        value_at=outputs.value_at[first:stop],
+                        value_size=outputs.value_size[first:stop],
+                        frame=frame,
                     )
+                    parts.append(part)
             return Outputs(parts)
 
-        outputs = SliceOutputs(
-            categorized=going_to(_CATEGORIZED, self._encoder.frame),
-            review=going_to(_REVIEW, self._review_encoder.frame),
-            dead_letters=[self._dead_letter(group[at], draft.faults[at]) for at in dead_positions],
-            dead_positions=dead_positions,
-            n_tombstones=int(((nth < 0) & (places == _CATEGORIZED)).sum()),
-            n_backed_off=draft.n_backed_off,
-        )
+        categorized = going_to(_CATEGORIZED, self._encoder.frame)
+        review = going_to(_REVIEW, self._review_encoder.frame)
+        dead_letters = [self._dead_letter(group[at], draft.faults[at]) for at in dead_positions]
+        n_tombstones = int(np.count_nonzero(outputs.value_size[: len(categorized)] < 0))
         self._clock.lap(_LAY_OUT)
-        return replace(outputs, stage_ns=self._clock.taken())
+        return SliceOutputs(
+            categorized=categorized,
+            review=review,
+            dead_letters=dead_letters,
+            dead_positions=dead_positions,
+            n_tombstones=n_tombstones,
+            n_backed_off=draft.n_backed_off,
+            stage_ns=self._clock.taken(),
+        )
 
     def _dead_letter(self, record: Record, fault: _Fault) -> Output:
         return self._dead_letters.write(record, stage=fault.stage, reason=fault.reason, error=fault.error)
@@ -291,11 +312,6 @@ class _Draft:
     n_backed_off: int = 0
     n_decided: int = 0
     n_internal_errors: int = 0
-
-
-def _is(decisions: pa.RecordBatch, decision: str) -> npt.NDArray[np.bool_]:
-    """Return which rows have this decision."""
-    return np.asarray(pc.equal(decisions["decision"], pa.scalar(decision)))
 
 
 def _laid_together(

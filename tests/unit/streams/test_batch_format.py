@@ -17,7 +17,7 @@ from schemas.cloudevents import output_headers, rfc3339
 from streams.batch_format import BATCH_HEADER
 from streams.batch_reading import RecordArrays, join, read_batch
 from streams.batch_writing import FilledBatch, write_batch
-from streams.output_columns import Envelope, OutputSlice, OutputWriter
+from streams.output_columns import Envelope, OutputSlice, OutputWriter, sorted_out
 from streams.record_slice import RecordGroup, RecordSlice, laid_out
 from streams.records import Header
 
@@ -138,8 +138,9 @@ def test_a_group_gathers_values_and_keys_of_all_its_slices() -> None:
     flat = [row for part in rows for row in part]
     everything = np.arange(5)
     assert group.keys(everything).to_pylist() == [key for key, _ in flat]
-    assert group.values(everything).to_pylist() == [value for _, value in flat]
-    assert group.values(np.array([1, 3])).to_pylist() == [b"22", b"4444"]
+    assert [-1 if value is None else len(value) for _, value in flat] == group.value_sizes.tolist()
+    assert list(group.values(np.array([0, 1, 3, 4]))) == [b"1", b"22", b"4444", b""]
+    assert list(group.values(np.array([1, 3]))) == [b"22", b"4444"]
     assert group.keys(np.array([], np.int64)).to_pylist() == []
     places = {name: column.to_pylist() for name, column in group.places(np.array([0, 1, 2, 4])).items()}
     assert places == {"topic": [IN], "partition": [0, 0, 1, 2], "offset": [0, 1, 0, 1]}
@@ -159,12 +160,19 @@ ENVELOPE = Envelope(
 def outputs_of(records: RecordSlice, values: list[bytes | None], frame: bytes = b"\0\0\0\0\7") -> OutputSlice:
     real = [one for one in values if one is not None]
     nth = np.cumsum([one is not None for one in values]) - 1
+    found = sorted_out(
+        np.zeros(len(values), np.uint8),
+        np.array([0, len(values)]),
+        np.where([one is not None for one in values], nth, -1),
+        np.concatenate([[0], np.cumsum([len(one) for one in real])]).astype(np.int64),
+        1,
+    )
     return OutputWriter(ENVELOPE).write(
         records,
-        np.arange(len(values)),
+        found.rows,
         values=np.frombuffer(b"".join(real), np.uint8),
-        bounds=np.concatenate([[0], np.cumsum([len(one) for one in real])]).astype(np.int64),
-        nth=np.where([one is not None for one in values], nth, -1),
+        value_at=found.value_at,
+        value_size=found.value_size,
         frame=frame,
     )
 
