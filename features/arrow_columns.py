@@ -67,16 +67,6 @@ def number_column(products: pa.RecordBatch, name: str) -> npt.NDArray[np.float64
     return np.array(column.to_numpy(zero_copy_only=False), np.float64)
 
 
-def dictionary_of(products: pa.RecordBatch, name: str) -> tuple[npt.NDArray[np.int64], list[str | None]]:
-    """Return which of a text column's distinct values each row holds, and these values; None stands for null.
-
-    Raises SetupError if the batch lacks the column or it does not hold text.
-    """
-    column = _plain_text(_column(products, name), name)
-    encoded: Any = pc.dictionary_encode(column, null_encoding="encode")
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
-
-
 def _column(products: pa.RecordBatch, name: str) -> pa.Array[Any]:
     position = products.schema.get_field_index(name)
     if position < 0:

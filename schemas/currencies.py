@@ -11,7 +11,8 @@ _NO_DIGITS: Final = (
     *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF"),
     *("XOF", "XPF"),
 )
-_DIGITS: Final[dict[str, int]] = {
+#: The digits of the currencies, three letters each, that differ from the usual.
+UNUSUAL_DIGITS: Final[dict[str, int]] = {
     **dict.fromkeys(_NO_DIGITS, 0),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
     **dict.fromkeys(("CLF", "UYW"), 4),
@@ -24,4 +25,4 @@ def minor_unit_digits(currency: str | None) -> int:
     >>> minor_unit_digits("EUR"), minor_unit_digits("JPY"), minor_unit_digits("KWD"), minor_unit_digits(None)
     (2, 0, 3, 2)
     """
-    return _USUAL_DIGITS if currency is None else _DIGITS.get(currency, _USUAL_DIGITS)
+    return _USUAL_DIGITS if currency is None else UNUSUAL_DIGITS.get(currency, _USUAL_DIGITS)

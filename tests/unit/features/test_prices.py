@@ -3,7 +3,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from features.prices import fit_price_edges
+from features.prices import fit_price_edges, major_prices
+from schemas.currencies import UNUSUAL_DIGITS, minor_unit_digits
 
 
 def _prices(*minor: int | None, currency: str | None = "EUR") -> pa.RecordBatch:
@@ -11,6 +12,17 @@ def _prices(*minor: int | None, currency: str | None = "EUR") -> pa.RecordBatch:
         [pa.array(minor, pa.int64()), pa.array([currency] * len(minor), pa.string())],
         names=["price_minor", "currency"],
     )
+
+
+def test_every_currency_has_the_unit_that_its_digits_say() -> None:
+    currencies = ["EUR", *UNUSUAL_DIGITS, "USD", None, "jpy", "JPYX", "", "KW", "JPÿ", "JPY", "JPY", None]
+    batch = pa.record_batch(
+        [pa.array([12_345] * len(currencies)), pa.array(currencies, pa.string())],
+        names=["price_minor", "currency"],
+    )
+    expected = [12_345 / 10.0 ** minor_unit_digits(currency) for currency in currencies]
+    assert major_prices(batch).tolist() == expected
+    assert major_prices(batch.slice(3)).tolist() == expected[3:]
 
 
 def test_edges_divide_the_prices_into_equal_parts() -> None:
