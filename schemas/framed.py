@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from numba import njit
 
 from schemas.wire import HEADER_SIZE
 
@@ -84,16 +85,13 @@ class FramedValues:
         """
         if not len(self):
             return
-        whole = self.ends - self.starts >= HEADER_SIZE
-        if whole.all():
+        if _share_header(self.content, self.starts, self.ends):
             first = int(self.starts[0])
-            headers = self._headers(self.starts)
-            if (headers == headers[0]).all():
-                yield self.content[first : first + HEADER_SIZE].tobytes(), np.arange(len(self)), self
-                return
-        else:
-            headers = -1 - np.arange(len(self), dtype=np.int64)  # those that are too short are alone
-            headers[whole] = self._headers(self.starts[whole])
+            yield self.content[first : first + HEADER_SIZE].tobytes(), np.arange(len(self)), self
+            return
+        whole = self.ends - self.starts >= HEADER_SIZE
+        headers = -1 - np.arange(len(self), dtype=np.int64)  # those that are too short are alone
+        headers[whole] = self._headers(self.starts[whole])
         order = np.argsort(headers, kind="stable")
         cuts = np.flatnonzero(np.diff(headers[order])) + 1
         for rows in np.split(order, cuts):
@@ -110,3 +108,17 @@ class FramedValues:
         if not self._raw:
             self._raw.append(self.content.tobytes())
         return self._raw[0]
+
+
+@njit(cache=True, nogil=True)
+def _share_header(
+    content: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> bool:
+    """Return whether all values have a whole header, and the same one."""
+    for row in range(len(starts)):
+        if ends[row] - starts[row] < HEADER_SIZE:
+            return False
+        for at in range(HEADER_SIZE):
+            if content[starts[row] + at] != content[starts[0] + at]:
+                return False
+    return True
