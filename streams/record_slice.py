@@ -68,7 +68,7 @@ class RecordSlice(Sequence[Record]):
 
 
 class RecordGroup(Sequence[Record]):
-    """Slices that are handled together, one behind the other; none is empty."""
+    """Slices that are handled together, one behind the other; at least one."""
 
     def __init__(self, slices: Sequence[RecordSlice]) -> None:
         self.slices = slices
@@ -160,7 +160,7 @@ class _Parts(NamedTuple):
 
     @classmethod
     def of(cls, slices: Sequence[RecordSlice]) -> _Parts:
-        every = [one.arrays for one in slices]
+        every = [one.arrays for one in slices if len(one)] or [one.arrays for one in slices[:1]]
         if len(every) == 1:
             (one,) = every
             return cls(_read_only(one.buffer), one.key_at, one.key_size, one.value_at, one.value_size)
