@@ -29,13 +29,13 @@ _NGRAMS: Final = "seen.ngrams"
 
 
 def from_classifier(classifier: Classifier) -> dict[str, npt.NDArray[np.generic]]:
-    """Return the arrays that decisions depend on; views, not copies."""
+    """Return the arrays that decisions depend on; views, save for the text model's weights."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     if classifier.text is not None:
         arrays["text.idf"] = classifier.text.weighting.idf
         arrays["text.block_weights"] = classifier.text.weighting.block_weights
         arrays["text.buckets"] = classifier.text.buckets
-        arrays["text.weights"] = classifier.text.weights
+        arrays["text.weights"] = classifier.text.kept_weights()
         arrays["text.bias"] = classifier.text.bias
     if classifier.familiarity is not None:
         arrays[_BRANDS] = classifier.familiarity.brands

@@ -6,7 +6,7 @@ come. Every class has its own sum and rows are independent, so a batch of n give
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 
 import numpy as np
@@ -32,7 +32,7 @@ class TextModel:
     Attributes:
         weighting: what an n-gram weighs, as in training.
         buckets: int32 (n_kept), ascending: the buckets that have weights.
-        weights: float32 (n_kept, n_classes).
+        weights: float32 (n_kept, n_classes); not kept as they are given, `kept_weights` returns them.
         bias: float32 (n_classes).
 
     Raises SetupError where shapes or types do not fit together, or a number is not finite.
@@ -40,21 +40,21 @@ class TextModel:
 
     weighting: Weighting
     buckets: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
+    weights: InitVar[npt.NDArray[np.float32]]
     bias: npt.NDArray[np.float32]
     _known: npt.NDArray[np.int64] = field(init=False, repr=False)
     _table: npt.NDArray[np.float32] = field(init=False, repr=False)
     _bias: npt.NDArray[np.float32] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.weights.dtype != np.float32 or self.bias.dtype != np.float32 or self.buckets.dtype != np.int32:
+    def __post_init__(self, weights: npt.NDArray[np.float32]) -> None:
+        if weights.dtype != np.float32 or self.bias.dtype != np.float32 or self.buckets.dtype != np.int32:
             raise SetupError("A text model needs float32 weights and bias and int32 buckets.")
-        if self.bias.ndim != 1 or self.weights.shape != (len(self.buckets), len(self.bias)):
+        if self.bias.ndim != 1 or weights.shape != (len(self.buckets), len(self.bias)):
             raise SetupError(
-                f"Weights of shape {self.weights.shape} do not fit {len(self.buckets)} buckets and "
+                f"Weights of shape {weights.shape} do not fit {len(self.buckets)} buckets and "
                 f"{self.bias.shape} biases."
             )
-        if not (np.isfinite(self.weights).all() and np.isfinite(self.bias).all()):
+        if not (np.isfinite(weights).all() and np.isfinite(self.bias).all()):
             raise SetupError("A weight or bias of the text model is not finite.")
         outside = len(self.buckets) and (self.buckets[0] < 0 or self.buckets[-1] >= self.weighting.n_buckets)
         if outside or (np.diff(self.buckets) <= 0).any():
@@ -67,12 +67,12 @@ class TextModel:
         known = (slot << 32) | self.weighting.idf.view(np.uint32).astype(np.int64)
         width = -(-self.n_classes // LANES) * LANES
         table = _aligned_zeros(len(self.buckets), width)
-        table[:, : self.n_classes] = self.weights[order]
+        table[:, : self.n_classes] = weights[order]
         bias = np.zeros(width, np.float32)
         bias[: self.n_classes] = self.bias
         for name, array in (("_known", known), ("_table", table), ("_bias", bias)):
             object.__setattr__(self, name, frozen(array))
-        for name in ("buckets", "weights", "bias"):
+        for name in ("buckets", "bias"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @classmethod
@@ -94,6 +94,11 @@ class TextModel:
     def n_classes(self) -> int:
         """Number of scores a row."""
         return len(self.bias)
+
+    def kept_weights(self) -> npt.NDArray[np.float32]:
+        """Return the weights as they were given, float32 (n_kept, n_classes): a copy, made of those that score."""
+        weights: npt.NDArray[np.float32] = self._table[self._known[self.buckets] >> 32, : self.n_classes]
+        return weights
 
     def scores(self, tokens: TokenCounts) -> npt.NDArray[np.float32]:
         """Return the linear scores, float32 (n_rows, n_classes), not contiguous. Pure; releases the GIL.

@@ -46,7 +46,7 @@ def export(classifier: Classifier, to: Path) -> Path:
         idf=text.weighting.idf,
         block_weights=text.weighting.block_weights,
         buckets=text.buckets,
-        weights=np.asarray(text.weights, np.float32),
+        weights=text.kept_weights(),
         bias=text.bias,
         class_bias=np.zeros(text.n_classes) if calibration.bias is None else calibration.bias,
     )

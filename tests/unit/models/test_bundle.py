@@ -87,7 +87,7 @@ def test_the_version_follows_everything_that_a_decision_depends_on(tmp_path: Pat
     model = fit_tiny_classifier()
     assert model.text is not None
     renamed = Taxonomy(tuple((*leaf[:-1], leaf[-1] + "!") for leaf in model.taxonomy.leaves))
-    weights = model.text.weights.copy()
+    weights = model.text.kept_weights()
     weights[0, 0] += 1e-6
     others = {
         "threshold": dataclasses.replace(model, threshold=0.61),
@@ -170,7 +170,7 @@ def test_what_was_there_is_put_back_if_the_new_folder_cannot_be_moved(tmp_path: 
 def test_a_model_with_a_broken_number_is_not_saved(tmp_path: Path) -> None:
     model = fit_tiny_classifier()
     assert model.text is not None
-    weights = np.full_like(model.text.weights, 3e38)
+    weights = np.full_like(model.text.kept_weights(), 3e38)
     broken = dataclasses.replace(model, text=dataclasses.replace(model.text, weights=weights))
     with pytest.raises(SetupError, match="not a number"), np.errstate(all="ignore"):
         save(broken, tmp_path / "b")

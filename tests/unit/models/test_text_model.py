@@ -115,6 +115,14 @@ def test_only_buckets_with_weights_are_kept_and_the_others_add_nothing() -> None
     assert np.array_equal(model.scores(tokens_of([[{0: 1, 2: 3}], [{}]], 1)), np.stack([model.bias, model.bias]))
 
 
+def test_the_weights_are_held_once_and_come_back_bit_for_bit() -> None:
+    model, weights = random_model(5, 1)
+    assert model.kept_weights().tobytes() == weights[1::2].tobytes()
+    model.kept_weights()[:] = 0
+    assert model.kept_weights().tobytes() == weights[1::2].tobytes()
+    assert not hasattr(model, "weights")
+
+
 def test_a_model_without_a_single_known_bucket_scores_its_bias() -> None:
     weighting = Weighting(idf=np.ones(N_BUCKETS, np.float32), block_weights=np.ones(1, np.float32))
     model = TextModel.from_dense(
@@ -140,7 +148,7 @@ def test_scoring_changes_neither_model_nor_tokens() -> None:
     assert np.array_equal(tokens.buckets, buckets)
     assert np.array_equal(tokens.counts, counts)
     with pytest.raises(ValueError, match="read-only"):
-        model.weights[0, 0] = 1
+        model.bias[0] = 1
 
 
 def test_tokens_of_another_spec_are_refused() -> None:
