@@ -85,12 +85,13 @@ def count_ngrams(forms: NormalForms, fields: tuple[str, ...], n_rows: int, spec:
         hashes,
         counts,
     )
-    hashes = hashes[:n_entries].copy()
+    # No copies of what is used: pages of a large array that nobody writes to are never made.
+    hashes = hashes[:n_entries]
     return TokenCounts(
         indptr=indptr,
         buckets=(hashes & bucket_mask).view(np.int32),
         hashes=hashes,
-        counts=counts[:n_entries].copy(),
+        counts=counts[:n_entries],
         n_blocks=n_blocks,
     )
 
