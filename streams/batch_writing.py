@@ -138,13 +138,13 @@ def write_batch(
         outputs.trace_head,
     )
     attributes = TRANSACTIONAL if is_transactional else 0
-    records = out[BATCH_HEADER.size : end].tobytes()
-    if compression is not None:
+    if compression is None:
+        buffer = bytearray(out[:end])  # the header among it, to be filled: not copied once more
+    else:
         number, encode = _ENCODERS[compression]
         attributes |= number
-        records = encode(records)
+        buffer = bytearray(BATCH_HEADER.size) + encode(out[BATCH_HEADER.size : end].tobytes())
     n_records = stop - start
-    buffer = bytearray(BATCH_HEADER.size) + records
     BATCH_HEADER.pack_into(
         buffer,
         0,
