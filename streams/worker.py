@@ -38,9 +38,9 @@ from schemas.errors import (
 from schemas.registry import ConfluentRegistry
 from streams.app import build_app, now_ms
 from streams.deadline import deadline
-from streams.lean_start import keep_pandas_out
+from streams.lean_start import keep_pandas_out, keep_scipy_out_of_numba
 from streams.logs import configure_logging
-from streams.memory import return_memory_early
+from streams.memory import let_go_of_code, return_memory_early
 from streams.settings import WorkerSettings
 from streams.slices import SliceProcessor
 from streams.startup import KafkaBroker, Ready, wait_until_ready
@@ -71,6 +71,7 @@ def run_worker(settings: WorkerSettings) -> int:
     return_memory_early()
     if not _is_in_mlflow(settings.model):
         keep_pandas_out()
+    keep_scipy_out_of_numba()
     try:
         processor, ready = _prepare(settings)
     except SortlineError as error:
@@ -109,6 +110,7 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     )
     # The first slice must not wait for code to be compiled while the group waits for a heartbeat.
     warm_up(processor, registry, settings.topics.created)
+    let_go_of_code()
     trees = classifier.trees
     log.info(
         "model loaded",
