@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import features
 from schemas.errors import SortlineError
-from sortline import classify, evaluate, produce, sample, stack, tail, topics, train, worker
+from sortline import classify, evaluate, produce, sample, stack, tail, topics, train, warm_up, worker
 from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
+from sortline.kernel_cache import settle_kernel_cache
 
 HELP = """
 Sorts product events into categories as they happen.
@@ -54,6 +58,7 @@ app.command("produce")(produce.produce)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("classify")(classify.classify)
+app.command("warm-up")(warm_up.warm_up)
 app.command("worker")(worker.worker)
 app.command("tail")(tail.tail)
 app.command("demo")(demo.demo)
@@ -102,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a title that the terminal's encoding lacks is no reason to fail
     try:
+        beside_the_code = Path(features.__file__).parent / "__pycache__"
+        if warning := settle_kernel_cache(os.environ, beside_the_code=beside_the_code):
+            print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - as failures are told
         app(args=arguments, prog_name="sortline", obj=invocation)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

@@ -5,6 +5,6 @@ pure function (`slices`, `dead_letters`, `dialects`) through two stages (`pipeli
 the outputs (`routing`): at least once (`delivery`) or exactly once (`transactions`, `partition_transaction`).
 Records stay columns all the way: `batch_format`, `batch_reading`, `columnar_fetch` and `record_slice` on the way
 in, `output_columns` and `batch_writing` on the way out. `app` puts it together, `worker` runs it as a process
-(`settings`, `startup`, `lean_start`, `warm_up`, `memory`, `logs`, `client_watch`, `deadline`), and `health`,
-`progress` and `metrics` tell how it does.
+(`settings`, `startup`, `lean_start`, `cold_start`, `warm_up`, `memory`, `logs`, `client_watch`, `deadline`), and
+`health`, `progress` and `metrics` tell how it does.
 """

@@ -107,7 +107,11 @@ def join(parts: list[RecordArrays]) -> RecordArrays:
         shift = np.repeat(np.array(shifts, np.int64), [len(one.offsets) for one in parts])
         for name in _PLACES:
             columns[name] += shift
-    return RecordArrays(buffer=buffers[0] if len(buffers) == 1 else np.concatenate(buffers), **columns)
+    if len(buffers) == 1:
+        return RecordArrays(buffer=buffers[0], **columns)
+    joined = np.concatenate(buffers)
+    joined.flags.writeable = False  # as what was fetched: the kernels are compiled for one type
+    return RecordArrays(buffer=joined, **columns)
 
 
 def header_list(buffer: U8, at: int) -> list[tuple[str, bytes | None]]:

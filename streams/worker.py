@@ -37,6 +37,7 @@ from schemas.errors import (
 )
 from schemas.registry import ConfluentRegistry
 from streams.app import build_app, now_ms
+from streams.cold_start import compile_if_cold
 from streams.deadline import deadline
 from streams.lean_start import keep_pandas_out, keep_scipy_out_of_numba
 from streams.logs import configure_logging
@@ -88,6 +89,7 @@ def run_worker(settings: WorkerSettings) -> int:
 def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     """Load and warm the model, and wait for everything that the worker needs."""
     require_free_port(settings.web_host, settings.web_port)
+    compile_if_cold()
     classifier = load_model(settings.model, settings.tracking_uri)
     registry = ConfluentRegistry(settings.registry_url)
     ready = wait_until_ready(
