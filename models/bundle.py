@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -32,6 +33,7 @@ from models import bundle_arrays, bundle_trees
 from models.bundle_arrays import Arrays
 from models.bundle_folder import REMEDY, check_target, read_file, read_files, replace_folder
 from models.calibration import Calibration
+from models.caution import Caution
 from models.classifier import Classifier
 from models.manifest import FORMAT_VERSION, MANIFEST, FileEntry, Manifest, plain
 from models.self_check import check_products, expected_probabilities, products_to_bytes
@@ -94,6 +96,7 @@ def save_bundle(
         calibration={
             "temperature": float(classifier.calibration.temperature),
             "class_bias": classifier.calibration.bias is not None,
+            "unseen_brand": None if classifier.caution is None else asdict(classifier.caution),
         },
         metrics=metrics,
         lineage=lineage,
@@ -181,19 +184,34 @@ def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, contents: M
         calibration=Calibration(temperature=temperature, bias=bundle_arrays.calibration_bias(arrays)),
         threshold=manifest.threshold,
         familiarity=bundle_arrays.familiarity(arrays),
+        caution=_caution(manifest.calibration.get("unseen_brand")),
+    )
+
+
+def _caution(document: object) -> Caution | None:
+    if document is None:
+        return None
+    if isinstance(document, dict) and set(document) == {"temperature", "threshold"}:
+        temperature, threshold = document["temperature"], document["threshold"]
+        if isinstance(temperature, float) and isinstance(threshold, float):
+            return Caution(temperature=temperature, threshold=threshold)
+    raise BundleError(
+        f"the calibration in {MANIFEST} has no temperature and threshold of unseen brands: {REMEDY}."
     )
 
 
 def _content_version(classifier: Classifier, arrays: Arrays) -> str:
     """Digest all that a decision depends on; not name, metrics, lineage, time of creation or self-check."""
     digest = hashlib.sha256()
-    parameters = {
+    parameters: dict[str, object] = {
         "feature_spec": classifier.spec.to_json(),
         "labels": classifier.taxonomy.leaves,
         "temperature": float(classifier.calibration.temperature),
         "threshold": float(classifier.threshold),
         "arrays": {name: [str(array.dtype), array.shape] for name, array in arrays.items()},
     }
+    if classifier.caution is not None:  # formats 1 and 2 had none, and keep their versions
+        parameters["unseen_brand"] = asdict(classifier.caution)
     digest.update(json.dumps(plain(parameters), sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(np.ascontiguousarray(arrays[name]).data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,9 @@ import pyarrow as pa
 from features.matrix import FeatureMatrix, vectorize
 from features.spec import FeatureSpec
 from models.calibration import Calibration
+from models.caution import Caution
 from models.decisions import decide
-from models.familiarity import Familiarity, unknown
+from models.familiarity import Familiarity, Unseen, unknown
 from models.taxonomy import Taxonomy
 from models.text_model import TextModel
 from models.trees import Trees
@@ -22,6 +24,8 @@ from schemas.stages import StageClock
 
 UNSAVED = "unsaved"
 """The version of a model that was not loaded from a bundle: a version is the digest of a bundle's content."""
+
+_Rows: TypeAlias = npt.NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +42,7 @@ class Classifier:
         calibration: scores to probabilities.
         threshold: least probability of a category that is published without a person, 0 to 1.
         familiarity: what it was fitted on; None for a model that does not know, as those of older bundles.
+        caution: what else holds for products of a brand not seen; None for nothing.
         feature_fingerprint: the spec's, as computed by this code.
 
     Raises SetupError if the parts do not fit together.
@@ -52,6 +57,7 @@ class Classifier:
     calibration: Calibration
     threshold: float
     familiarity: Familiarity | None = None
+    caution: Caution | None = None
     feature_fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +77,8 @@ class Classifier:
                 )
         if self.familiarity is not None and (self.familiarity.ngrams is None) != (self.text is None):
             raise SetupError("A text model goes with the n-grams that were seen in training, and none with none.")
+        if self.caution is not None and self.familiarity is None:
+            raise SetupError("A model that does not know which brands it has seen cannot be careful about others.")
         if self.trees.n_classes != n_classes:
             raise SetupError(f"The trees score {self.trees.n_classes} classes, not {n_classes}.")
         if self.trees.n_features not in (None, self.spec.dense_width):
@@ -81,20 +89,53 @@ class Classifier:
             raise SetupError(f"The calibration has {len(self.calibration.bias)} biases for {n_classes} classes.")
         object.__setattr__(self, "feature_fingerprint", self.spec.fingerprint)
 
-    def scores(self, features: FeatureMatrix, clock: StageClock | None = None) -> npt.NDArray[np.float64]:
-        """Return text scores plus trees, uncalibrated, float64 (n, n_leaves)."""
+    def unseen(self, features: FeatureMatrix) -> Unseen | None:
+        """Tell what of each product is new; None if the model does not know."""
+        return None if self.familiarity is None else self.familiarity.unseen(features)
+
+    def scores(self, features: FeatureMatrix) -> npt.NDArray[np.float64]:
+        """Return text scores plus trees, uncalibrated, float64 (n, n_leaves).
+
+        With caution, and a text model to go by, the trees count nothing for products of an unseen brand.
+        """
+        return self._scores(features, self._doubtful(self.unseen(features)), None)
+
+    def probabilities(self, features: FeatureMatrix) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities of the leaves, float64 (n, n_leaves), rows that add up to 1."""
+        return self._probabilities(features, self._doubtful(self.unseen(features)), None)
+
+    def floors(self, features: FeatureMatrix) -> npt.NDArray[np.float64] | None:
+        """Return the least confidence of each product that may be published, where above the threshold."""
+        return self._floors(self._doubtful(self.unseen(features)))
+
+    def _doubtful(self, unseen: Unseen | None) -> _Rows:
+        """Return which products need caution; None if none does."""
+        return None if self.caution is None or unseen is None or not unseen.brand.any() else unseen.brand
+
+    def _scores(
+        self, features: FeatureMatrix, doubtful: _Rows, clock: StageClock | None
+    ) -> npt.NDArray[np.float64]:
         scores = self.trees.raw_scores(features.dense)
         if clock is not None:
             clock.lap(stages.TREES)
         if self.text is not None:
+            if doubtful is not None:
+                scores[doubtful] = 0.0
             scores += self.text.scores(features.tokens)
         if clock is not None:
             clock.lap(stages.TEXT_MODEL)
         return scores
 
-    def probabilities(self, features: FeatureMatrix) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities of the leaves, float64 (n, n_leaves), rows that add up to 1."""
-        return self.calibration.probabilities(self.scores(features))
+    def _probabilities(
+        self, features: FeatureMatrix, doubtful: _Rows, clock: StageClock | None
+    ) -> npt.NDArray[np.float64]:
+        scores = self._scores(features, doubtful, clock)
+        if self.caution is not None and doubtful is not None:
+            scores = self.caution.tempered(scores, doubtful, self.calibration.temperature)
+        return self.calibration.probabilities(scores)
+
+    def _floors(self, doubtful: _Rows) -> npt.NDArray[np.float64] | None:
+        return None if self.caution is None or doubtful is None else self.caution.floors(doubtful)
 
     def classify(self, products: pa.RecordBatch, clock: StageClock | None = None) -> pa.RecordBatch:
         """Decide on products of `columns.PRODUCT`: a batch of `columns.DECISION`, in the order given.
@@ -107,11 +148,14 @@ class Classifier:
         if "product_id" not in products.schema.names:
             raise SetupError("The products have no column product_id.")
         features = vectorize(products, self.spec, clock)
-        probabilities = self.calibration.probabilities(self.scores(features, clock))
-        verdicts = decide(products["product_id"], probabilities, self.taxonomy, self.threshold)
-        new = (
-            unknown(products.num_rows) if self.familiarity is None else self.familiarity.unseen(features).columns()
-        )
+        unseen = self.unseen(features)
+        if clock is not None:
+            clock.lap(stages.NGRAMS)
+        doubtful = self._doubtful(unseen)
+        probabilities = self._probabilities(features, doubtful, clock)
+        floors = self._floors(doubtful)
+        verdicts = decide(products["product_id"], probabilities, self.taxonomy, self.threshold, floors)
+        new = unknown(products.num_rows) if unseen is None else unseen.columns()
         decisions = pa.RecordBatch.from_arrays([*verdicts.columns, *new], schema=columns.DECISION)
         if clock is not None:
             clock.lap(stages.DECIDE)

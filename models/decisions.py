@@ -7,6 +7,8 @@ The rule, for the threshold t and the probabilities of one product:
    reached is published, `backed_off`.
 3. Otherwise, where not even a root passes: `review`, with the most probable leaf.
 
+A product may have a floor above t, which then stands in place of t (models.caution).
+
 Above t = 1/2 no two branches can pass, and this is the deepest node whose sum passes. Below, several can: the walk
 keeps to the likelier branch, and a leaf that passes by itself is preferred to everything above it.
 
@@ -38,13 +40,17 @@ N_ALTERNATIVES: Final = 3
 
 
 def decide(
-    product_ids: pa.Array[Any], probabilities: npt.NDArray[np.float64], taxonomy: Taxonomy, threshold: float
+    product_ids: pa.Array[Any],
+    probabilities: npt.NDArray[np.float64],
+    taxonomy: Taxonomy,
+    threshold: float,
+    floors: npt.NDArray[np.float64] | None = None,
 ) -> pa.RecordBatch:
     """Return a batch of `columns.VERDICT`, one row a product, in the order given.
 
-    `probabilities` is float64 (n, n_leaves). Alternatives are the three most probable leaves, fewer if the
-    taxonomy has fewer, each with its own probability. Everything published as a confidence is clipped to 0..1:
-    sums can end up an ulp above. Pure.
+    `probabilities` is float64 (n, n_leaves); `floors` is float64 (n), or None for none. Alternatives are the three
+    most probable leaves, fewer if the taxonomy has fewer, each with its own probability. Everything published as a
+    confidence is clipped to 0..1: sums can end up an ulp above. Pure.
     """
     if probabilities.shape != (len(product_ids), taxonomy.n_leaves):
         raise SetupError(
@@ -67,6 +73,7 @@ def decide(
         taxonomy.leaf_stop,
         taxonomy.node_stop,
         threshold,
+        np.zeros(n_rows) if floors is None else floors,
         nodes,
         codes,
         confidences,
@@ -152,16 +159,18 @@ def _choose(
     leaf_stop: npt.NDArray[np.int64],
     node_stop: npt.NDArray[np.int64],
     threshold: float,
+    floors: npt.NDArray[np.float64],
     nodes: npt.NDArray[np.int64],
     codes: npt.NDArray[np.int64],
     confidences: npt.NDArray[np.float64],
 ) -> None:
     """Fill `nodes`, `codes` and `confidences`; clip `best_probabilities`, and turn `best` from leaves to nodes."""
     for row in range(probabilities.shape[0]):
+        least = max(threshold, floors[row])
         leaf = leaf_node[best[row, 0]]
         chosen, code = leaf, 0
         confidence = _sum(probabilities, row, leaf_start[leaf], leaf_stop[leaf])
-        if not best_probabilities[row, 0] >= threshold:
+        if not best_probabilities[row, 0] >= least:
             code = 2
             # The nodes of a level are siblings: from one to the next by node_stop, in preorder.
             node, stop = 0, node_stop.shape[0]
@@ -174,7 +183,7 @@ def _choose(
                     if total > highest:
                         likeliest, highest = node, total
                     node = node_stop[node]
-                if not highest >= threshold:
+                if not highest >= least:
                     break
                 chosen, code, confidence = likeliest, 1, highest
                 node, stop = likeliest + 1, node_stop[likeliest]

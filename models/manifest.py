@@ -52,7 +52,8 @@ class Manifest:
         feature_fingerprint: the spec's, as computed by the code that saved the bundle.
         threshold: least probability that is published without a person.
         target_precision: what the threshold was chosen for, or None.
-        calibration: `temperature`, and whether the arrays hold a bias for each class.
+        calibration: `temperature`, whether the arrays hold a bias for each class, and from format 3 on
+            `unseen_brand`: temperature and threshold for products of a brand never seen, or null.
         metrics: of the evaluation; numbers that are not finite are null.
         lineage: of the training rows.
         libraries: versions that the bundle was made with.

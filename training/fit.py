@@ -28,6 +28,7 @@ from features.prices import fit_price_edges
 from features.spec import FeatureSpec, Profile, classic_spec, text_spec
 from models.bundle import Manifest, save_bundle
 from models.calibration import fit_temperature
+from models.caution import Caution
 from models.classifier import Classifier
 from models.familiarity import fit_familiarity
 from models.taxonomy import Taxonomy
@@ -39,11 +40,12 @@ from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
 from training.outcomes import as_batch, outcomes_of
 from training.progress import Progress
 from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
-from training.text_fit import TextFit, fit_text_model
+from training.text_fit import TextFit, fit_text_model, held_out_scores
 from training.thresholds import Threshold, choose_threshold
 from training.tracking import log_training
 from training.trees_fit import TreeRows, fit_trees
 from training.true_paths import paths_of
+from training.unseen_brands import N_FOLDS, brand_folds, fit_caution
 
 DEFAULT_MIN_PRODUCTS: Final = 20
 DEFAULT_TARGET_PRECISION: Final = 0.95
@@ -265,8 +267,54 @@ def _fit(
         calibration=calibration,
         threshold=threshold.value,
         familiarity=fit_familiarity(seen),
+        caution=_caution(split, products, features, seen, spec, text, threshold, seed, target_precision, progress),
     )
     return classifier, threshold
+
+
+def _caution(
+    split: _Split,
+    products: pa.Table,
+    features: Mapping[int, FeatureMatrix],
+    seen: FeatureMatrix,
+    spec: FeatureSpec,
+    text: TextFit | None,
+    threshold: Threshold,
+    seed: int,
+    target_precision: float,
+    progress: Progress,
+) -> Caution | None:
+    """Fit the model again without a part of the brands, and learn from that; None if the brands are too few."""
+    brands = seen.identities[:, 0]
+    folds = brand_folds(brands, seed=seed)
+    if folds is None:
+        return None
+    progress.step("Holding brands out", N_FOLDS)
+    taxonomy = Taxonomy(split.labels.leaves)
+    parts = (TRAIN,) if text is None else (TRAIN, CALIBRATE)
+    targets = np.concatenate([split.targets(part) for part in parts])
+    if text is not None:
+        scores = held_out_scores(
+            text, seen.tokens, targets, folds, n_classes=taxonomy.n_leaves, seed=seed, progress=progress
+        )
+    else:
+        scores = np.full((len(targets), taxonomy.n_leaves), np.nan)
+        stop = TreeRows(dense=features[CALIBRATE].dense, targets=split.targets(CALIBRATE), text_scores=None)
+        for fold in range(N_FOLDS):
+            kept = TreeRows(dense=seen.dense[folds != fold], targets=targets[folds != fold], text_scores=None)
+            trees = fit_trees(kept, stop, spec=spec, n_classes=taxonomy.n_leaves, seed=seed, progress=progress)
+            scores[folds == fold] = trees.raw_scores(seen.dense[folds == fold])
+    truth = pa.concat_arrays([split.part(products, part)["category_path"].combine_chunks() for part in parts])
+    has_brand = folds >= 0
+    return fit_caution(
+        scores[has_brand],
+        targets[has_brand],
+        truth.filter(pa.array(has_brand)),
+        brands[has_brand],
+        taxonomy,
+        target_precision=target_precision,
+        least=threshold.value,
+    )
 
 
 def _self_check_rows(test: pa.Table) -> pa.RecordBatch:

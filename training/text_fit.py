@@ -7,7 +7,9 @@ character n-grams of the title and less on brand and seller; none minded any C f
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -42,10 +44,12 @@ class TextFit:
         model: fitted on all rows; its scores are logits, that is, softmax of them is calibrated.
         out_of_fold: float64 (n_rows, n_classes): scores of each row by a model that never saw its fold, on the
             scale of `model`.
+        temperature: what margins of the machines were divided by.
     """
 
     model: TextModel
     out_of_fold: npt.NDArray[np.float64]
+    temperature: float
 
 
 def fit_text_model(
@@ -71,37 +75,24 @@ def fit_text_model(
     held_out = [fold for fold in range(int(folds.max()) + 1) if 0 < np.count_nonzero(folds == fold) < len(folds)]
     progress.step("Fitting the text model", len(held_out) + 1)
 
-    is_interrupted = threading.Event()
-
-    def fit(fold: int | None) -> LinearSvm:
-        kept = np.flatnonzero(folds != fold) if fold is not None else np.arange(len(folds))
-        return fit_linear_svm(
-            rows,
-            targets,
-            n_classes=n_classes,
-            cost=COST,
-            seed=seed,
-            chosen=kept,
-            is_cancelled=is_interrupted.is_set,
-        )
-
-    def held_out_margins(fold: int) -> npt.NDArray[np.float32]:
-        return fit(fold).margins(rows[folds == fold])
-
     margins = np.zeros((len(targets), n_classes))
-    pool = ThreadPoolExecutor(_THREADS)
-    try:
+    with _fitting_threads() as (pool, is_cancelled):
+
+        def fit(fold: int | None) -> LinearSvm:
+            kept = np.flatnonzero(folds != fold) if fold is not None else np.arange(len(folds))
+            return fit_linear_svm(
+                rows, targets, n_classes=n_classes, cost=COST, seed=seed, chosen=kept, is_cancelled=is_cancelled
+            )
+
+        def held_out_margins(fold: int) -> npt.NDArray[np.float32]:
+            return fit(fold).margins(rows[folds == fold])
+
         final = pool.submit(fit, None)
         for fold, of_fold in zip(held_out, pool.map(held_out_margins, held_out), strict=True):
             margins[folds == fold] = of_fold
             progress.advance()
         final_machines = final.result()
         progress.advance()
-    except BaseException:
-        is_interrupted.set()  # or leaving would wait until everything is fitted
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
     temperature = fit_temperature(margins, targets.astype(np.int64)).temperature
     model = TextModel(
@@ -110,7 +101,53 @@ def fit_text_model(
         weights=(final_machines.weights / temperature).astype(np.float32),
         bias=(final_machines.bias / temperature).astype(np.float32),
     )
-    return TextFit(model=model, out_of_fold=margins / temperature)
+    return TextFit(model=model, out_of_fold=margins / temperature, temperature=temperature)
+
+
+def held_out_scores(
+    fit: TextFit,
+    tokens: TokenCounts,
+    targets: npt.NDArray[np.int32],
+    folds: npt.NDArray[np.int8],
+    *,
+    n_classes: int,
+    seed: int,
+    progress: Progress,
+) -> npt.NDArray[np.float64]:
+    """Return scores of each row by machines that never saw its fold, on the scale of the model; NaN in fold -1.
+
+    `fit` was fitted on the same rows; a row of fold -1 is trained on always. Each fold must leave rows of it out.
+    """
+    _, rows = _without_empty_columns(fit.model.weighting.row_vectors(tokens))
+    held_out = [int(fold) for fold in np.unique(folds) if fold >= 0]
+    scores = np.full((len(targets), n_classes), np.nan)
+    with _fitting_threads() as (pool, is_cancelled):
+
+        def margins(fold: int) -> npt.NDArray[np.float32]:
+            kept = np.flatnonzero(folds != fold)
+            machines = fit_linear_svm(
+                rows, targets, n_classes=n_classes, cost=COST, seed=seed, chosen=kept, is_cancelled=is_cancelled
+            )
+            return machines.margins(rows[folds == fold])
+
+        for fold, found in zip(held_out, pool.map(margins, held_out), strict=True):
+            scores[folds == fold] = found / fit.temperature
+            progress.advance()
+    return scores
+
+
+@contextlib.contextmanager
+def _fitting_threads() -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]]:
+    """Give threads, and what tells a fit on them to end: or leaving would wait until all is fitted."""
+    is_interrupted = threading.Event()
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        yield pool, is_interrupted.is_set
+    except BaseException:
+        is_interrupted.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _without_empty_columns(rows: csr_matrix) -> tuple[npt.NDArray[np.int64], csr_matrix]:

@@ -19,7 +19,7 @@ _pc: Final[Any] = pc  # its stubs refuse a number or text beside an array
 #: Thresholds tried, in this order: hundredths, which people can remember, then closer to certainty. Not below one
 #: half, however good the rest is: a decision that is more likely wrong than right is for a person. A catalogue
 #: that is easy on the whole would otherwise publish guesses about products that are like none it has.
-_CANDIDATES: Final = (*(hundredth / 100 for hundredth in range(50, 100)), 0.995, 0.999)
+CANDIDATES: Final = (*(hundredth / 100 for hundredth in range(50, 100)), 0.995, 0.999)
 
 #: Fewer published rows than this (or than half, of few rows) say nothing about precision: of labels that are wrong
 #: at random, one row that happens to be right would otherwise settle it.
@@ -54,7 +54,7 @@ def choose_threshold(
     leaves too few rows to tell is none.
     """
     ids = pa.array([""] * len(truth))
-    for value in _CANDIDATES:
+    for value in CANDIDATES:
         decisions = decide(ids, probabilities, taxonomy, value)
         published = _pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False)
         if published.sum() < min(_ROWS_NEEDED, len(truth) / 2):

@@ -76,6 +76,11 @@ class PlainFeatures:
         words = {field: _words(getattr(product, field)) for field in self._fields}
         return [self._tokens(words[block[0]], block) for block in self._blocks], self._dense(product, words)
 
+    def brand_of(self, product: Product) -> int | None:
+        """Return the hash of the whole brand; None without one."""
+        words = _words(product.brand)
+        return mmh3.hash(" ".join(words).encode(), 0, signed=False) if words else None
+
     def _tokens(self, words: Sequence[str], block: tuple[str, bool, int, int, int]) -> dict[int, int]:
         _, is_char, shortest, longest, seed = block
         counts: dict[int, int] = {}

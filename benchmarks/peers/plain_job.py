@@ -96,7 +96,11 @@ class PlainJob:
         """Return what is to be sent, in the order given. Raises ValueError if an event is not in order."""
         products = [self._read(event) for event in events]
         features = [self._features.of(product) for product in products]
-        decisions = self._model.decide([tokens for tokens, _ in features], [dense for _, dense in features])
+        decisions = self._model.decide(
+            [tokens for tokens, _ in features],
+            [dense for _, dense in features],
+            [self._features.brand_of(product) for product in products],
+        )
         now = time.time_ns() // 1_000_000
         return [self._write(*row, now) for row in zip(events, products, decisions, strict=True)]
 

@@ -49,13 +49,16 @@ def export(classifier: Classifier, to: Path) -> Path:
         weights=text.kept_weights(),
         bias=text.bias,
         class_bias=np.zeros(text.n_classes) if calibration.bias is None else calibration.bias,
+        brands=np.zeros(0, np.uint32) if classifier.familiarity is None else classifier.familiarity.brands,
     )
+    caution = classifier.caution
     (to / _TREES).write_text(classifier.trees.model_text, encoding="utf-8")
     about = {
         "spec": classifier.spec.to_json(),
         "leaves": classifier.taxonomy.leaves,
         "temperature": calibration.temperature,
         "threshold": classifier.threshold,
+        "unseen_brand": None if caution is None else [caution.temperature, caution.threshold],
         "constants": {
             "model_name": classifier.name,
             "model_version": classifier.version,
@@ -81,9 +84,11 @@ class PlainModel:
         self.constants: dict[str, str] = about["constants"]
         self._threshold: float = about["threshold"]
         self._temperature: float = about["temperature"]
+        self._unseen_brand: tuple[float, float] | None = about["unseen_brand"]
         arrays = np.load(folder / _ARRAYS)
         self._idf, self._block_weights = arrays["idf"], arrays["block_weights"].astype(np.float64)
         self._weights, self._bias, self._class_bias = arrays["weights"], arrays["bias"], arrays["class_bias"]
+        self._brands = frozenset(arrays["brands"].tolist())
         self._slot = np.full(len(self._idf), -1, np.int32)
         self._slot[arrays["buckets"]] = np.arange(len(arrays["buckets"]), dtype=np.int32)
         trees = (folder / _TREES).read_text(encoding="utf-8")
@@ -100,19 +105,30 @@ class PlainModel:
         }
 
     def decide(
-        self, tokens: Sequence[Sequence[Mapping[int, int]]], dense: Sequence[Sequence[float]]
+        self,
+        tokens: Sequence[Sequence[Mapping[int, int]]],
+        dense: Sequence[Sequence[float]],
+        brands: Sequence[int | None],
     ) -> list[Decision]:
-        """Decide on a batch: for each product its blocks of bucket counts, and its dense features."""
+        """Decide on a batch: for each product blocks of bucket counts, dense features, hash of the brand."""
         scores = self._text_scores(tokens)
+        temperatures = np.full(len(scores), self._temperature)
+        thresholds = np.full(len(scores), self._threshold)
+        is_new = np.array([brand is not None and brand not in self._brands for brand in brands], np.bool_)
+        is_new &= self._unseen_brand is not None
+        if self._unseen_brand is not None:
+            temperatures[is_new], thresholds[is_new] = self._unseen_brand
         if self._booster is not None:
             # One thread, as in the worker: with more, LightGBM's threads spin between calls and cost more CPU.
-            scores += self._booster.predict(np.array(dense, np.float32), raw_score=True, num_threads=1)
-        scaled = scores / self._temperature + self._class_bias
+            trees = self._booster.predict(np.array(dense, np.float32), raw_score=True, num_threads=1)
+            scores += np.where(is_new[:, None], 0.0, trees)
+        scaled = scores / temperatures[:, None] + self._class_bias
         probabilities = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :_N_ALTERNATIVES]
         sums = (probabilities @ self._is_below).tolist()
-        return [self._choose(*row) for row in zip(probabilities.tolist(), best.tolist(), sums, strict=True)]
+        rows = zip(probabilities.tolist(), best.tolist(), sums, thresholds.tolist(), strict=True)
+        return [self._choose(*row) for row in rows]
 
     def _text_scores(self, tokens: Sequence[Sequence[Mapping[int, int]]]) -> npt.NDArray[np.float64]:
         blocks = [block for product in tokens for block in product]
@@ -131,15 +147,17 @@ class PlainModel:
         )
         return np.asarray(rows @ self._weights + self._bias, np.float64)
 
-    def _choose(self, probabilities: Sequence[float], best: Sequence[int], sums: Sequence[float]) -> Decision:
+    def _choose(
+        self, probabilities: Sequence[float], best: Sequence[int], sums: Sequence[float], threshold: float
+    ) -> Decision:
         chosen, decision = self._leaf_node[best[0]], "review"
-        if probabilities[best[0]] >= self._threshold:
+        if probabilities[best[0]] >= threshold:
             decision = "accepted"
         else:
             parent: tuple[str, ...] = ()
             while children := self._children[parent]:
                 likeliest = max(children, key=sums.__getitem__)
-                if sums[likeliest] < self._threshold:
+                if sums[likeliest] < threshold:
                     break
                 chosen, decision, parent = likeliest, "backed_off", self._nodes[likeliest]
         return Decision(

@@ -1,5 +1,6 @@
 """The peers' model and features are the project's: otherwise the benchmark compares different work."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from benchmarks.peers.plain_features import PlainFeatures
 from benchmarks.peers.plain_model import PlainModel, export
 from features.matrix import vectorize
+from models.caution import Caution
 from models.classifier import Classifier
 from schemas import columns
 from tests.tiny_model import fit_tiny_classifier, tiny_products
@@ -29,7 +31,8 @@ TITLES = (
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return fit_tiny_classifier(threshold=0.55, class_bias=True)
+    model = fit_tiny_classifier(threshold=0.55, class_bias=True)
+    return replace(model, caution=Caution(temperature=0.5, threshold=0.7))
 
 
 def products() -> pa.RecordBatch:
@@ -38,6 +41,7 @@ def products() -> pa.RecordBatch:
     strange += [
         {**tiny[7], "currency": currency, "price_minor": 5_000} for currency in ("JPY", "KWD", "CLF", None)
     ]
+    strange += [{**row, "product_id": f"new-{row['product_id']}", "brand": "Zenith"} for row in tiny[:20]]
     return pa.RecordBatch.from_pylist([*tiny, *strange], columns.PRODUCT)
 
 
@@ -62,7 +66,7 @@ def test_the_plain_model_decides_as_the_bundle_does(classifier: Classifier, tmp_
     model = PlainModel(export(classifier, tmp_path / "plain"))
     plain = PlainFeatures(model.spec)
     tokens, dense = zip(*(plain.of(row) for row in rows(batch)), strict=True)
-    found = model.decide(tokens, dense)
+    found = model.decide(tokens, dense, [plain.brand_of(row) for row in rows(batch)])
     expected = classifier.classify(batch).to_pylist()
     assert {row["decision"] for row in expected} == {"accepted", "backed_off", "review"}
     assert [one.decision for one in found] == [row["decision"] for row in expected]
@@ -79,8 +83,12 @@ def test_one_event_alone_is_decided_as_in_a_batch(classifier: Classifier, tmp_pa
     model = PlainModel(export(classifier, tmp_path / "plain"))
     plain = PlainFeatures(model.spec)
     features = [plain.of(row) for row in rows(products())[:8]]
-    together = model.decide([tokens for tokens, _ in features], [dense for _, dense in features])
-    alone = [model.decide([tokens], [dense])[0] for tokens, dense in features]
+    brands = [plain.brand_of(row) for row in rows(products())[:8]]
+    together = model.decide([tokens for tokens, _ in features], [dense for _, dense in features], brands)
+    alone = [
+        model.decide([tokens], [dense], [brand])[0]
+        for (tokens, dense), brand in zip(features, brands, strict=True)
+    ]
     assert [one.path for one in alone] == [one.path for one in together]
 
 
