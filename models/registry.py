@@ -1,17 +1,14 @@
-"""Bundles in MLflow: log and register them, and fetch them back as folders.
+"""Bundles in MLflow: log and register them, find them again, and fetch them back as folders.
 
-The only module here that calls MLflow, and it imports it when first used: that takes seconds, which a worker that
-loads a plain folder does not pay. The tracking store must be a server or `sqlite:///`: MLflow from 3.18 on refuses
-plain folders.
+A registered version carries what its bundle is as tags, set in the call that creates it, so that whoever looks for
+a content version, or wants to know what an alias means now, asks the store for a row and downloads nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
-import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
@@ -22,14 +19,23 @@ import pyarrow as pa
 
 from models.bundle import FILES, KNOWN_FILES, bundle_files, load_bundle, read_manifest
 from models.bundle_folder import check_target, read_file, replace_folder
-from models.manifest import MANIFEST
-from schemas.errors import DependencyUnavailableError, SetupError
+from models.manifest import MANIFEST, Manifest
+from models.mlflow_store import mlflow_client, mlflow_module
+from schemas.errors import SetupError
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 MODEL_NAME: Final = "bundle"
 """What the model is called below its run: `runs:/<run id>/bundle`."""
+
+CHAMPION: Final = "champion"
+"""The alias of the version that workers run."""
+
+CONTENT_VERSION: Final = "sortline.content_version"
+FEATURE_FINGERPRINT: Final = "sortline.feature_fingerprint"
+TAXONOMY_VERSION: Final = "sortline.taxonomy_version"
+CONTENT_DIGEST: Final = "sortline.content_digest"
 
 _ENTRY: Final = Path(__file__).with_name("pyfunc_entry.py")
 #: Columns, their type and whether they are required. Of whole numbers that may be missing pandas makes floats, and
@@ -61,6 +67,34 @@ class LoggedBundle:
     registered_version: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVersion:
+    """A version of a registered model, as the store's row says it.
+
+    Attributes:
+        name: of the registered model.
+        number: what MLflow calls it: `models:/<name>/<number>`.
+        content_version: `Manifest.version` of its bundle; empty if it was not registered by this program.
+        run_id: the run that trained it, or None.
+        created_ms: when it was registered, milliseconds since the epoch.
+        tags: all of them.
+        aliases: those that mean this version; empty where it came of a search (MLflow does not tell them there).
+    """
+
+    name: str
+    number: int
+    content_version: str
+    run_id: str | None
+    created_ms: int
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        """Return what `fetch_bundle` takes."""
+        return f"models:/{self.name}/{self.number}"
+
+
 def is_registry_uri(model: str) -> bool:
     """Say whether a model is named by MLflow (`models:/` or `runs:/`) rather than by a folder."""
     return model.startswith(("models:/", "runs:/"))
@@ -77,7 +111,7 @@ def log_bundle(
     """
     classifier = load_bundle(bundle)
     manifest = read_manifest(bundle)
-    with _mlflow(tracking_uri) as mlflow:
+    with mlflow_module(tracking_uri) as mlflow:
         run = (
             contextlib.nullcontext() if run_id is None or _is_active(mlflow, run_id) else mlflow.start_run(run_id)
         )
@@ -90,9 +124,11 @@ def log_bundle(
                 input_example=_example(bundle),
                 pip_requirements=[_requirement()],
                 metadata={"sortline_name": classifier.name, "sortline_version": manifest.version},
-                registered_model_name=registered_name,
             )
-    version = logged.registered_model_version
+        version = None
+        if registered_name is not None:
+            # Not by log_model: it cannot give the version its tags in the same step.
+            version = mlflow.register_model(logged.model_uri, registered_name, tags=_tags(manifest)).version
     return LoggedBundle(
         model_uri=str(logged.model_uri), registered_version=None if version is None else int(version)
     )
@@ -100,8 +136,43 @@ def log_bundle(
 
 def set_alias(registered_name: str, alias: str, version: int, *, tracking_uri: str) -> None:
     """Let `models:/<name>@<alias>` mean this version from now on."""
-    with _mlflow(tracking_uri) as mlflow:
-        mlflow.MlflowClient().set_registered_model_alias(registered_name, alias, str(version))
+    with mlflow_client(tracking_uri) as client:
+        client.set_registered_model_alias(registered_name, alias, str(version))
+
+
+def resolve_alias(name: str, alias: str, tracking_uri: str) -> RegisteredVersion:
+    """Return the version that the alias means now: one row of the store, no download, fit for polling.
+
+    Raises SetupError if there is no such model or alias, DependencyUnavailableError if MLflow does not answer.
+    """
+    with mlflow_client(tracking_uri) as client:
+        return registered_version(client.get_model_version_by_alias(name, alias))
+
+
+def version_with_content(name: str, content_version: str, tracking_uri: str) -> int | None:
+    """Return the newest version of the registered model that holds the bundle of this content version, if any.
+
+    One query, no download. Raises DependencyUnavailableError if MLflow does not answer.
+    """
+    with mlflow_client(tracking_uri) as client:
+        found = client.search_model_versions(
+            f"name = {_quoted(name)} and tags.`{CONTENT_VERSION}` = {_quoted(content_version)}"
+        )
+        numbers = [int(one.version) for one in found]
+        return max(numbers, default=None)
+
+
+def registered_version(row: Any) -> RegisteredVersion:
+    """Return MLflow's `ModelVersion` as ours."""
+    return RegisteredVersion(
+        name=str(row.name),
+        number=int(row.version),
+        content_version=row.tags.get(CONTENT_VERSION, ""),
+        run_id=row.run_id or None,
+        created_ms=int(row.creation_timestamp),
+        tags=dict(row.tags),
+        aliases=tuple(row.aliases or ()),
+    )
 
 
 def fetch_bundle(uri: str, to: Path, *, tracking_uri: str) -> Path:
@@ -118,8 +189,7 @@ def fetch_bundle(uri: str, to: Path, *, tracking_uri: str) -> Path:
             f"{uri!r} does not name a model of MLflow: give models:/name@alias, models:/name/3 or runs:/…."
         )
     with tempfile.TemporaryDirectory(prefix="sortline-") as scratch:
-        with _mlflow(tracking_uri) as mlflow:
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
+        folder = download(uri, Path(scratch), tracking_uri=tracking_uri)
         found = sorted(folder.rglob(MANIFEST))
         if len(found) != 1:
             raise SetupError(f"{uri} holds {len(found)} bundles of sortline, not one: log it with this program.")
@@ -131,40 +201,32 @@ def fetch_bundle(uri: str, to: Path, *, tracking_uri: str) -> Path:
     return target
 
 
-@contextlib.contextmanager
-def _mlflow(tracking_uri: str) -> Iterator[Any]:
-    """Give MLflow with its tracking URI set, put the former one back, and turn its errors into ours."""
-    with warnings.catch_warnings():
-        # Said of MLflow's own classes while they are imported; nobody here can act on it.
-        warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType", category=UserWarning)
-        import mlflow
-        import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
-
-    module: Any = mlflow
-    former = module.get_tracking_uri() if module.is_tracking_uri_set() else ""
-    module.set_tracking_uri(tracking_uri)
-    try:
-        yield module
-    except MlflowException as error:
-        sentence = _without_secrets(" ".join(str(error).split()))
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
-            raise SetupError(f"MLflow at {_without_secrets(tracking_uri)} refuses: {sentence}") from error
-        raise DependencyUnavailableError(
-            f"MLflow at {_without_secrets(tracking_uri)} does not answer: {sentence}"
-        ) from error
-    finally:
-        module.set_tracking_uri(former)
-
-
-def _without_secrets(text: str) -> str:
-    """Return the text without the names and passwords that addresses in it may hold."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+def download(uri: str, to: Path, *, tracking_uri: str) -> Path:
+    """Copy whatever the address means (`models:/…`, `runs:/…`) below the folder `to`, and return where it is."""
+    with mlflow_module(tracking_uri) as mlflow:
+        # Given the store as an argument, MLflow still looks for a registered model in the global one.
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(to)))
 
 
 def _is_active(mlflow: Any, run_id: str) -> bool:
     active = mlflow.active_run()
     return active is not None and active.info.run_id == run_id
+
+
+def _quoted(text: str) -> str:
+    """Return the text as MLflow's filters take it, which know both quotes and no way to escape one."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def _tags(manifest: Manifest) -> dict[str, str]:
+    """Return what a registered version says of its bundle."""
+    digest = manifest.lineage.get("content_digest")
+    return {
+        CONTENT_VERSION: manifest.version,
+        FEATURE_FINGERPRINT: manifest.feature_fingerprint,
+        TAXONOMY_VERSION: manifest.taxonomy_version,
+        **({CONTENT_DIGEST: digest} if isinstance(digest, str) else {}),
+    }
 
 
 def _signature() -> ModelSignature:

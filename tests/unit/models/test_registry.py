@@ -11,7 +11,15 @@ import pytest
 
 from models.bundle import load_bundle, read_manifest
 from models.frames import decisions_to_frame, products_from_frame
-from models.registry import LoggedBundle, fetch_bundle, is_registry_uri, log_bundle, set_alias
+from models.registry import (
+    LoggedBundle,
+    fetch_bundle,
+    is_registry_uri,
+    log_bundle,
+    resolve_alias,
+    set_alias,
+    version_with_content,
+)
 from schemas import columns
 from schemas.errors import BundleError, DependencyUnavailableError, SetupError
 from tests.tiny_model import build_tiny_bundle, tiny_products
@@ -51,6 +59,23 @@ def test_a_registered_bundle_comes_back_byte_for_byte(
         for file in tiny_bundle.iterdir():
             assert (fetched / file.name).read_bytes() == file.read_bytes()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_alias_and_a_content_version_tell_which_registered_version_is_meant(
+    logged: LoggedBundle, tiny_bundle: Path, tracking_uri: str
+) -> None:
+    manifest = read_manifest(tiny_bundle)
+    champion = resolve_alias("tiny", "champion", tracking_uri)
+    assert (champion.name, champion.number, champion.uri) == ("tiny", 1, "models:/tiny/1")
+    assert champion.content_version == manifest.version
+    assert champion.tags["sortline.feature_fingerprint"] == manifest.feature_fingerprint
+    assert champion.tags["sortline.taxonomy_version"] == manifest.taxonomy_version
+    assert version_with_content("tiny", manifest.version, tracking_uri) == 1
+    assert version_with_content("tiny", "000000000000", tracking_uri) is None
+    assert version_with_content("nobody's", manifest.version, tracking_uri) is None
+    for name, alias in (("tiny", "nothing"), ("nobody", "champion")):
+        with pytest.raises(SetupError, match="not found"):
+            resolve_alias(name, alias, tracking_uri)
 
 
 def test_mlflow_serves_the_decisions_of_the_bundle(
