@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["matrix", "murmur3", "normal_form", "prices", "spec"])
+@pytest.mark.parametrize("name", ["identities", "matrix", "murmur3", "normal_form", "prices", "spec"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"features.{name}"))
 

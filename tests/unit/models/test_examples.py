@@ -42,7 +42,7 @@ def test_every_example_product_is_decoded_and_decided(
     )
 
 
-@pytest.mark.parametrize("name", ["manifest", "taxonomy"])
+@pytest.mark.parametrize("name", ["manifest", "seen_hashes", "taxonomy"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"models.{name}"))
     assert result.attempted > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from features.spec import Profile
 from models.bundle import load_bundle
 from models.taxonomy import Taxonomy
 from tests.unit.training.made_catalog import made_products
+from training import unseen_brands
 from training.fit import fit_bundle
 from training.progress import SilentProgress
 from training.unseen_brands import N_FOLDS, brand_folds, cautious_precision, fit_caution
@@ -96,3 +98,8 @@ def test_a_model_of_many_brands_learns_caution_and_one_of_few_does_not(profile: 
     assert learned.caution is not None
     assert learned.caution.threshold >= learned.threshold
     assert load_bundle(tmp_path / "few").caution is None
+
+
+def test_the_example_in_the_docstring_holds() -> None:
+    result = doctest.testmod(unseen_brands)
+    assert (result.attempted > 0, result.failed) == (True, 0)
