@@ -81,3 +81,31 @@ PRODUCT_CATEGORIZED: Final = pa.schema(
         pa.field("categorized_at", _MILLIS, nullable=False),
     ]
 )
+
+_MODEL_SWAP_FIELDS: Final[list[pa.Field[Any]]] = [
+    pa.field("group_id", pa.string(), nullable=False),
+    pa.field("topic", pa.string(), nullable=False),
+    pa.field("partition", pa.int32(), nullable=False),
+    pa.field("first_offset", pa.int64(), nullable=False),
+    pa.field("model_name", pa.string(), nullable=False),
+    pa.field("model_version", pa.string(), nullable=False),
+    pa.field("registered_version", pa.int64()),
+    pa.field("previous_model_version", pa.string()),
+    pa.field("previous_registered_version", pa.int64()),
+    pa.field("worker", pa.string(), nullable=False),
+    pa.field("swapped_at", _MILLIS, nullable=False),
+]
+
+#: As in `model_swap.avsc`.
+MODEL_SWAP: Final = pa.schema(_MODEL_SWAP_FIELDS)
+
+_MODEL_ANNOUNCED_FIELDS: Final[list[pa.Field[Any]]] = [
+    pa.field("name", pa.string(), nullable=False),
+    pa.field("version", pa.int64(), nullable=False),
+    pa.field("alias", pa.string()),
+    pa.field("announced_by", pa.string(), nullable=False),
+    pa.field("announced_at", _MILLIS, nullable=False),
+]
+
+#: As in `model_announced.avsc`.
+MODEL_ANNOUNCED: Final = pa.schema(_MODEL_ANNOUNCED_FIELDS)

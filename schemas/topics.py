@@ -18,6 +18,8 @@ class TopicNames:
     dead_letters: str = "products.created.dlq"
     replayed: str = "products.created.dlq.replayed"
     catalog: str = "products.catalog"
+    swaps: str = "model-swaps"
+    announced: str = "models.announced"
 
     @classmethod
     def with_prefix(cls, prefix: str) -> TopicNames:
@@ -30,6 +32,8 @@ class TopicNames:
             dead_letters=prefix + plain.dead_letters,
             replayed=prefix + plain.replayed,
             catalog=prefix + plain.catalog,
+            swaps=prefix + plain.swaps,
+            announced=prefix + plain.announced,
         )
 
 
@@ -94,6 +98,16 @@ def contracts(names: TopicNames) -> tuple[TopicContract, ...]:
         ),
         # Only compacted: a mark that went before its letter would let the letter be replayed again.
         TopicContract(topic=names.replayed, cleanup_policy="compact", schema=None),
+        # Not compacted: which model an old event was classified by is told by an old record.
+        TopicContract(
+            topic=names.swaps, cleanup_policy="delete", schema="model_swap", compatibility="FULL_TRANSITIVE"
+        ),
+        TopicContract(
+            topic=names.announced,
+            cleanup_policy="compact",
+            schema="model_announced",
+            compatibility="FULL_TRANSITIVE",
+        ),
     )
 
 

@@ -20,6 +20,8 @@ COLUMNS = {
     "product_created": columns.PRODUCT,
     "labelled_product": columns.LABELLED_PRODUCT,
     "product_categorized": columns.PRODUCT_CATEGORIZED,
+    "model_swap": columns.MODEL_SWAP,
+    "model_announced": columns.MODEL_ANNOUNCED,
 }
 
 
