@@ -11,17 +11,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from schemas.printable import printable
+
 #: Width of what is written to a pipe or a file, in columns.
 PIPED_WIDTH: Final = 100
-
-#: What would move the cursor, colour the screen or reorder the rest of a line: a title must not.
-_UNPRINTABLE: Final = {
-    **dict.fromkeys(
-        [*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
-        "\N{REPLACEMENT CHARACTER}",
-    ),
-    **dict.fromkeys([*map(ord, "\t\n\r"), 0x2028, 0x2029], " "),
-}
 
 
 def output() -> Console:
@@ -42,15 +35,6 @@ def say(sentence: str) -> None:
 def warn(sentence: str) -> None:
     """Print a warning to stderr."""
     messages().print(f"warning: {sentence}", soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    r"""Return the text on one line, with everything that would move or recolour the terminal replaced.
-
-    >>> printable("two\nlines \x1b[31m")
-    'two lines �[31m'
-    """
-    return text.translate(_UNPRINTABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sortline.console import printable
+from schemas.printable import printable
 from sortline.topic_rows import path_text
 
 if TYPE_CHECKING:

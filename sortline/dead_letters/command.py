@@ -96,8 +96,9 @@ def show_letter(
     """
     from contextlib import closing
 
+    from schemas.printable import printable
     from schemas.registry import ConfluentRegistry
-    from sortline.console import output, printable
+    from sortline.console import output
     from sortline.dead_letters.display import letter_lines
     from sortline.dead_letters.reading import read_letter_at, read_marks
     from sortline.dead_letters.selection import parse_place

@@ -11,8 +11,9 @@ from schemas.avro_files import load_schema
 from schemas.columns import PRODUCT
 from schemas.decoding import Decoder
 from schemas.errors import DependencyUnavailableError
+from schemas.printable import printable
 from schemas.registry import SchemaRegistry
-from sortline.console import Column, LineTable, output, printable
+from sortline.console import Column, LineTable, output
 from sortline.dead_letters.groups import Group
 from sortline.dead_letters.letters import Letter, Mark, State
 

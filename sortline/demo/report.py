@@ -8,7 +8,8 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from sortline.console import Column, LineTable, printable
+from schemas.printable import printable
+from sortline.console import Column, LineTable
 from sortline.demo.events import DemoEvents
 from sortline.demo.outcomes import Outcomes, is_right
 from sortline.scores import facts

@@ -6,7 +6,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from sortline.console import Column, LineTable, printable
+from schemas.printable import printable
+from sortline.console import Column, LineTable
 from sortline.progress import StepProgress
 
 
