@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from features.matrix import FeatureMatrix, vectorize
 from models.classifier import Classifier
 from models.decisions import decide
+from models.familiarity import Unseen
 from models.taxonomy import Taxonomy
 from schemas.columns import PRODUCT
 from schemas.errors import SetupError
@@ -44,6 +45,7 @@ class Outcomes:
         is_right: whether that leaf is the class.
         is_published: whether the decision is anything but `review`.
         is_true: whether the decided path is the true one or above it; says nothing where `is_published` is False.
+        unseen: what of the products was new to the model; None if it does not know.
     """
 
     taxonomy: Taxonomy
@@ -56,6 +58,7 @@ class Outcomes:
     is_right: npt.NDArray[np.bool_]
     is_published: npt.NDArray[np.bool_]
     is_true: npt.NDArray[np.bool_]
+    unseen: Unseen | None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -74,6 +77,7 @@ class Outcomes:
             is_right=self.is_right[chosen],
             is_published=self.is_published[chosen],
             is_true=self.is_true[chosen],
+            unseen=None if self.unseen is None else _unseen_where(self.unseen, chosen),
         )
 
 
@@ -106,6 +110,7 @@ def outcomes_of(classifier: Classifier, features: FeatureMatrix, products: pa.Ta
         is_right=best == targets,
         is_published=_pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False),
         is_true=is_at_or_above(decisions["category_path"], truth),
+        unseen=None if classifier.familiarity is None else classifier.familiarity.unseen(features),
     )
 
 
@@ -113,3 +118,8 @@ def as_batch(products: pa.Table) -> pa.RecordBatch:
     """Return the whole table as one record batch."""
     batches = products.combine_chunks().to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], products.schema)
+
+
+def _unseen_where(unseen: Unseen, chosen: npt.NDArray[np.bool_]) -> Unseen:
+    text = None if unseen.text is None else unseen.text[chosen]
+    return Unseen(brand=unseen.brand[chosen], seller=unseen.seller[chosen], text=text)
