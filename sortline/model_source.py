@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from models.bundle import load_bundle
+from models.bundle import Manifest, load_bundle, read_manifest
 from models.classifier import Classifier
 from models.registry import fetch_bundle, is_registry_uri
 from schemas.errors import SetupError
@@ -17,10 +17,19 @@ def open_model(settings: SortlineSettings) -> Classifier:
 
     Raises SetupError if no model is named, BundleError if it cannot be trusted.
     """
+    return open_model_and_manifest(settings)[0]
+
+
+def open_model_and_manifest(settings: SortlineSettings) -> tuple[Classifier, Manifest]:
+    """Do the same, and return what the manifest says, too."""
     model = settings.model
     if model is None:
         raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
     if not is_registry_uri(model):
-        return load_bundle(Path(model))
+        return _load(Path(model))
     with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
-        return load_bundle(fetch_bundle(model, Path(folder), tracking_uri=settings.tracking_uri))
+        return _load(fetch_bundle(model, Path(folder), tracking_uri=settings.tracking_uri))
+
+
+def _load(folder: Path) -> tuple[Classifier, Manifest]:
+    return load_bundle(folder), read_manifest(folder)

@@ -52,8 +52,15 @@ def train(
         ),
     ] = 0.95,
     name: Annotated[str, typer.Option("--name", help="What published events call the model.")] = "sortline",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder of the report. Default: <bundle>.report beside it.")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", help="Older bundle to compare with. Default: the one that is replaced."),
+    ] = None,
     tracking: Annotated[
-        bool, typer.Option("--tracking/--no-tracking", help="Log the run and its pictures to MLflow.")
+        bool, typer.Option("--tracking/--no-tracking", help="Log the run and its report to MLflow.")
     ] = True,
     tracking_uri: Annotated[
         str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
@@ -68,6 +75,10 @@ def train(
     calibrate, 20 % to test on. The same products and seed give the same model,
     whether they come from a file or from the topic. With --from-topic the
     snapshot is kept beside the bundle, as <bundle>.snapshot.parquet.
+
+    The report is a page to read in a browser (report.html), a model card
+    (model-card.md) and all of it as JSON (report.json); docs/reports.md tells
+    how to read it. It shows titles of products.
 
     Examples:
       sortline train --from-topic --to bundles/first
@@ -89,6 +100,10 @@ def train(
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
         from training.fit import fit_bundle
+        from training.reports.files import check_folder
+
+        report_to = to.with_name(f"{to.name}.report") if report is None else report
+        check_folder(report_to, bundle=to)
 
         if from_file is None:
             products, lineage = _read_topic(settings, to, progress)
@@ -105,6 +120,8 @@ def train(
             target_precision=target_precision,
             tracking_uri=settings.tracking_uri if tracking else None,
             name=name,
+            report_to=report_to,
+            compare_with=compare,
         )
     _show(result, output(), seconds=time.monotonic() - started, tracking_uri=settings.tracking_uri)
 
@@ -139,10 +156,12 @@ def _read_topic(
 
 
 def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_uri: str) -> None:
-    from sortline.console import printable, warn
+    from schemas.printable import printable
+    from sortline.console import warn
     from sortline.scores import class_table, facts, score_facts
     from sortline.settings import masked
     from sortline.topic_rows import path_text
+    from training.reports.files import PAGE
 
     evaluation = result.evaluation
     largest = printable(path_text(evaluation.largest_class.path))
@@ -165,8 +184,10 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
         ("time", f"{seconds:.1f} s"),
         ("bundle", f"{result.path}"),
     ]
+    if result.report is not None:
+        rows.append(("report", f"{result.report / PAGE}"))
     if result.tracking_run is not None:
-        rows.append(("MLflow", f"run {result.tracking_run} in {masked(tracking_uri)}, with the pictures"))
+        rows.append(("MLflow", f"run {result.tracking_run} in {masked(tracking_uri)}, with the report"))
     class_table(evaluation, console)
     facts(rows, console)
     if not result.threshold.is_reached:

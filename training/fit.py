@@ -39,6 +39,7 @@ from training.evaluation import Evaluation, evaluate, metrics_of
 from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
 from training.outcomes import as_batch, outcomes_of
 from training.progress import Progress
+from training.reports import find_champion, render, report_of_training, write_report
 from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
 from training.text_fit import TextFit, fit_text_model, held_out_scores
 from training.thresholds import Threshold, choose_threshold
@@ -68,6 +69,7 @@ class TrainingResult:
         labels: which categories became classes; `merged` and `excluded` name those that did not.
         rows: products by part (`train`, `calibrate`, `test`), without those excluded from the first two.
         n_trees: trees kept, rounds times classes; 0 if none made the text model better.
+        report: folder of the report; None without one.
         tracking_run: id of the MLflow run; None without tracking.
     """
 
@@ -78,6 +80,7 @@ class TrainingResult:
     labels: TrainedLabels
     rows: Mapping[str, int]
     n_trees: int
+    report: Path | None
     tracking_run: str | None
 
 
@@ -93,15 +96,21 @@ def fit_bundle(
     target_precision: float = DEFAULT_TARGET_PRECISION,
     tracking_uri: str | None = None,
     name: str = "sortline",
+    report_to: Path | None = None,
+    compare_with: Path | None = None,
 ) -> TrainingResult:
     """Fit, calibrate and evaluate a model, and write its bundle to the folder `to`, whole or not at all.
 
     `products` has the columns of `LABELLED_PRODUCT`, in any order of rows, and may have `group` (otherwise
     products are grouped by folded title). `lineage` says where they come from; digest, rows and settings are
-    added. With a `tracking_uri` the run is logged to MLflow once the bundle is written.
+    added. Once the bundle is written, its report is, too, into the folder `report_to`, and with a `tracking_uri`
+    the run is logged to MLflow. The report compares with the bundle `compare_with`, or with the one that is
+    replaced.
 
     Raises SetupError if there are fewer than two categories or too few products to split.
     """
+    is_reported = report_to is not None or tracking_uri is not None
+    former = find_champion(compare_with, replaced=to) if is_reported else None
     progress.step("Preparing the products")
     products = latest_products(products)
     split = _split(products, seed=seed, min_products=min_products)
@@ -116,7 +125,8 @@ def fit_bundle(
     classifier, threshold = _fit(split, products, features, spec, name, seed, target_precision, progress)
     progress.step("Evaluating on the test part")
     test = split.part(products, TEST)
-    evaluation = evaluate(outcomes_of(classifier, features[TEST], test))
+    outcomes = outcomes_of(classifier, features[TEST], test)
+    evaluation = evaluate(outcomes)
 
     progress.step("Writing the bundle")
     rows = {name: int((split.parts == part).sum()) for part, name in _PART_NAMES.items()}
@@ -135,6 +145,12 @@ def fit_bundle(
         created_at=datetime.now(UTC),
         target_precision=target_precision,
     )
+    contents: Mapping[str, str] = {}
+    if is_reported:
+        progress.step("Writing the report")
+        contents = render(report_of_training(classifier, manifest, outcomes, test, split.labels, former))
+    if report_to is not None:
+        write_report(contents, report_to)
     run = None
     if tracking_uri is not None:
         progress.step("Logging the run to MLflow")
@@ -151,7 +167,9 @@ def fit_bundle(
             "content_digest": manifest.lineage["content_digest"],
             "version": manifest.version,
         }
-        run = log_training(to, manifest, evaluation, parameters=parameters, tracking_uri=tracking_uri)
+        run = log_training(
+            to, manifest, evaluation, report=contents, parameters=parameters, tracking_uri=tracking_uri
+        )
     return TrainingResult(
         path=to,
         manifest=manifest,
@@ -160,6 +178,7 @@ def fit_bundle(
         labels=split.labels,
         rows=rows,
         n_trees=classifier.trees.n_trees,
+        report=report_to,
         tracking_run=run,
     )
 

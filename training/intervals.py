@@ -16,8 +16,8 @@ class Share:
     Wilson's interval (1927) stays within 0 and 1 and means something at a handful of products and at shares near
     1, where the usual plus or minus does not.
 
-    >>> Share(n=20, right=20).low
-    0.8388...
+    >>> round(Share(n=20, right=20).low, 3)
+    0.839
     """
 
     n: int

@@ -110,7 +110,7 @@ def outcomes_of(classifier: Classifier, features: FeatureMatrix, products: pa.Ta
         is_right=best == targets,
         is_published=_pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False),
         is_true=is_at_or_above(decisions["category_path"], truth),
-        unseen=None if classifier.familiarity is None else classifier.familiarity.unseen(features),
+        unseen=classifier.unseen(features),
     )
 
 

@@ -1,4 +1,4 @@
-"""A training run in MLflow: settings, figures, pictures, and the bundle as a registered model.
+"""A training run in MLflow: settings, figures, the report, and the bundle as a registered model.
 
 MLflow is imported when a run is logged: that takes seconds.
 """
@@ -9,19 +9,17 @@ import csv
 import io
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
 from models.bundle import Manifest
 from models.registry import log_bundle
 from schemas.errors import DependencyUnavailableError
-from training.evaluation import Evaluation
-from training.pictures import draw_confusion, draw_reliability
+from training.evaluation import ClassScore, Evaluation
 
 EXPERIMENT: Final = "sortline"
 _SQLITE: Final = "sqlite:///"
@@ -32,10 +30,11 @@ def log_training(
     manifest: Manifest,
     evaluation: Evaluation,
     *,
+    report: Mapping[str, str],
     parameters: Mapping[str, object],
     tracking_uri: str,
 ) -> str:
-    """Log one run, register the bundle under the model's name, and return the run's id.
+    """Log one run with the files of its report, register the bundle under the model's name; return the run's id.
 
     With a `sqlite:///` store the files go to the folder `mlruns` beside the database. A run that cannot be logged
     to its end is marked as failed. Raises DependencyUnavailableError if MLflow does not answer.
@@ -48,12 +47,9 @@ def log_training(
                 client.log_param(run_id, name, value)
             for name, number in evaluation.summary().items():
                 client.log_metric(run_id, name, number)
-            client.log_dict(run_id, evaluation.to_json(), "evaluation.json")
             client.log_text(run_id, _class_table(evaluation), "classes.csv")
-            with tempfile.TemporaryDirectory(prefix="sortline-") as folder:
-                for draw, file in ((draw_confusion, "confusion.png"), (draw_reliability, "reliability.png")):
-                    draw(evaluation, Path(folder, file))
-                    client.log_artifact(run_id, str(Path(folder, file)))
+            for name, text in report.items():
+                client.log_text(run_id, text, name)
             log_bundle(bundle, tracking_uri=tracking_uri, run_id=run_id, registered_name=manifest.name)
             status = "FINISHED"
         finally:
@@ -75,10 +71,9 @@ def _experiment(client: Any, tracking_uri: str) -> str:
 
 def _class_table(evaluation: Evaluation) -> str:
     text = io.StringIO()
-    rows = [{**asdict(one), "path": " > ".join(one.path)} for one in evaluation.classes]
-    table = csv.DictWriter(text, ["path", "support", "precision", "recall", "f1"])
+    table = csv.DictWriter(text, [field.name for field in fields(ClassScore)])
     table.writeheader()
-    table.writerows(rows)
+    table.writerows({**asdict(one), "path": " > ".join(one.path)} for one in evaluation.classes)
     return text.getvalue()
 
 

@@ -83,6 +83,20 @@ def test_evaluate_tells_the_figures_as_text_and_as_json(run: Run, sample_file: P
     assert len(document["classes"]) == 12
 
 
+def test_training_leaves_a_report_beside_the_bundle_and_evaluate_writes_a_page(
+    run: Run, sample_file: Path, bundle: Path, tmp_path: Path
+) -> None:
+    beside = bundle.with_name(f"{bundle.name}.report")
+    assert {file.name for file in beside.iterdir()} == {"report.html", "report.json", "model-card.md"}
+    version = read_manifest(bundle).version
+    assert version in (beside / "model-card.md").read_text()
+
+    page = tmp_path / "pages" / "page.html"
+    run("evaluate", "--model", bundle, "--from", sample_file, "--report", page, "--compare", bundle)
+    assert f"all 3,000 rows of {sample_file.name}" in page.read_text()
+    assert "The F1 of no category changed" in page.read_text()
+
+
 def test_the_settings_are_printed_and_a_misspelt_one_is_named_at_the_worker_s_start(
     run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ def fit(to: Path, tracking_uri: str) -> TrainingResult:
     )
 
 
-def test_a_run_holds_settings_figures_pictures_and_the_bundle_as_a_registered_model(tmp_path: Path) -> None:
+def test_a_run_holds_settings_figures_report_and_the_bundle_as_a_registered_model(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     result = fit(tmp_path / "bundle", uri)
 
@@ -42,9 +42,9 @@ def test_a_run_holds_settings_figures_pictures_and_the_bundle_as_a_registered_mo
     assert run.data.metrics["accuracy"] == pytest.approx(result.evaluation.accuracy)
     assert {file.path for file in client.list_artifacts(result.tracking_run)} == {
         "classes.csv",
-        "confusion.png",
-        "evaluation.json",
-        "reliability.png",
+        "model-card.md",
+        "report.html",
+        "report.json",
     }
     assert (tmp_path / "mlruns" / "sortline" / result.tracking_run).is_dir()
     fetched = fetch_bundle("models:/made-up/1", tmp_path / "fetched", tracking_uri=uri)

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from schemas.printable import printable
 from sortline.console import Column, LineTable
 from sortline.progress import StepProgress
 
@@ -14,22 +12,6 @@ from sortline.progress import StepProgress
 def _piped() -> tuple[Console, io.StringIO]:
     written = io.StringIO()
     return Console(file=written, width=100, markup=False, highlight=False), written
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    ["\x1b[2J", "\x9b31m", "line\nline", "\u202egnp.exe", "\u2066isolate", "bell\a", "\x00", "\u2028separator"],
-)
-def test_nothing_that_moves_or_recolours_the_terminal_is_printed(hostile: str) -> None:
-    shown = printable(hostile)
-    assert not any(
-        ord(character) < 32 or 0x7F <= ord(character) < 0xA0 or character in "\u2028\u202e\u2066"
-        for character in shown
-    )
-
-
-def test_a_title_of_any_script_is_printed_as_it_is() -> None:
-    assert printable("電子レンジ – مايكروويف – ไมโครเวฟ 🎧") == "電子レンジ – مايكروويف – ไมโครเวฟ 🎧"
 
 
 def test_the_header_comes_once_before_the_first_row() -> None:

@@ -95,6 +95,10 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
             ["classify", "--model", "m", "--from", "x.csv", "--to", "x.csv"],
             "error: option --to: x.csv must end in .parquet\n",
         ),
+        (
+            ["evaluate", "--model", "m", "--from", "x.csv", "--compare", "n"],
+            "error: option --compare: the comparison stands in the report, so give --report FILE, too\n",
+        ),
     ],
 )
 def test_a_wrong_call_is_one_sentence_and_exit_code_2(

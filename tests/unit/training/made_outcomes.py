@@ -83,7 +83,11 @@ def made_manifest(
         feature_fingerprint="fedcba",
         threshold=0.6,
         target_precision=0.95,
-        calibration={"temperature": 1.1, "class_bias": False},
+        calibration={
+            "temperature": 1.1,
+            "class_bias": False,
+            "unseen_brand": {"temperature": 1.5, "threshold": 0.9},
+        },
         metrics={"rows": {"train": 64, "calibrate": 16, "test": 20}},
         lineage={"rows": 100, "seed": 7} if lineage is None else lineage,
         libraries={"numpy": "2"},

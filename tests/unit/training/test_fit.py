@@ -13,7 +13,7 @@ from features.matrix import vectorize
 from features.spec import Profile, TextBlock
 from models.bundle import load_bundle
 from schemas.columns import PRODUCT
-from schemas.errors import SetupError
+from schemas.errors import BundleError, SetupError
 from tests.unit.training.made_catalog import CATEGORIES, made_products
 from training.catalog import content_digest
 from training.evaluation import evaluate_classifier
@@ -175,3 +175,39 @@ def test_a_handful_of_products_is_enough_to_start(profile: Profile, tmp_path: Pa
     result = fit(made_products(60), tmp_path / "bundle", profile=profile)
 
     assert load_bundle(tmp_path / "bundle").version == result.manifest.version
+
+
+def test_a_report_is_written_and_compares_with_the_bundle_that_is_replaced(tmp_path: Path) -> None:
+    first = fit(PRODUCTS, tmp_path / "bundle", profile="classic", report_to=tmp_path / "first")
+    second = fit(PRODUCTS, tmp_path / "bundle", profile="classic", seed=4, report_to=tmp_path / "second")
+
+    assert first.report == tmp_path / "first"
+    alone, compared = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("first", "second"))
+    assert alone["comparison"] is None
+    assert alone["evaluation"]["accuracy"] == first.evaluation.accuracy
+    assert alone["manifest"]["version"] == first.manifest.version
+    comparison = compared["comparison"]
+    assert comparison["champion"] == f"sortline {first.manifest.version}"
+    assert comparison["candidate"] == f"sortline {second.manifest.version}"
+    groups = groups_of(PRODUCTS)
+    is_test = [assign_parts(groups, seed=seed) == TEST for seed in (3, 4)]
+    assert comparison["n"] == (is_test[0] & is_test[1]).sum()
+    assert comparison["n_set_aside"] == (is_test[1] & ~is_test[0]).sum()
+    assert "different seeds" in compared["comparison_note"]
+    assert "Comparison" in (tmp_path / "second" / "report.html").read_text()
+
+
+def test_a_damaged_bundle_can_be_replaced_and_the_report_says_why_there_is_no_comparison(tmp_path: Path) -> None:
+    fit(PRODUCTS, tmp_path / "bundle", profile="classic")
+    (tmp_path / "bundle" / "trees.txt").write_text("damaged")
+    fit(PRODUCTS, tmp_path / "bundle", profile="classic", report_to=tmp_path / "report")
+
+    document = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert document["comparison"] is None
+    assert "trees.txt" in document["comparison_note"]
+
+
+def test_a_bundle_to_compare_with_that_does_not_load_stops_before_training(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="manifest"):
+        fit(PRODUCTS, tmp_path / "bundle", report_to=tmp_path / "report", compare_with=tmp_path / "nothing-here")
+    assert not (tmp_path / "bundle").exists()
