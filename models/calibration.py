@@ -1,7 +1,8 @@
 """Scores to probabilities that mean what they say.
 
-A model that separates its training rows well is sure of too much. One temperature (and, if wanted, one bias a
-class), fitted by log loss on rows that the scores were not fitted on, puts that right.
+A model that separates its training rows well is sure of too much. One temperature, fitted by log loss on rows that
+the scores were not fitted on, puts most of that right. A bias for each class can be added, or a curve that maps
+the probability of the most probable class to how often it is right: `training.calibration_choice` chooses.
 """
 
 from __future__ import annotations
@@ -23,19 +24,49 @@ _LOG_TEMPERATURES: Final = (
 _BIAS_PENALTY: Final = (
     1.0  # Half the square of a bias, in rows: a class of a few held-out rows keeps a bias near 0.
 )
+#: Half the square of what a curve differs from none, in rows: rows that are all right leave it where it is.
+_CURVE_PENALTY: Final = 1.0
+#: Below this, what is left for the other classes is rounded to nothing, and the logarithm is not finite.
+_LEAST_REST: Final = 1e-300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopCurve:
+    """Beta calibration of the highest probability p of a row: its log odds become a ln p - b ln(1 - p) + shift.
+
+    The others are scaled, so that the row still adds up to 1; another class can become the most probable. Kull,
+    Silva Filho and Flach, "Beta calibration", AISTATS 2017.
+
+    Attributes:
+        a, b: at least 0, so that more sure stays more sure; 1, 1 and a shift of 0 change nothing.
+        shift: finite.
+    """
+
+    a: float
+    b: float
+    shift: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.a + self.b + self.shift) and self.a >= 0 and self.b >= 0):
+            raise SetupError(
+                f"The calibration curve is {self.a}, {self.b}, {self.shift}; needed are two finite numbers from 0 "
+                "and a finite shift."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """softmax(scores / temperature + bias).
+    """softmax(scores / temperature + bias), then the curve.
 
     Attributes:
         temperature: above 0; 1 leaves the scores as they are, more makes them less sure.
         bias: float64 (n_classes), or None for none.
+        top_curve: maps the highest probability of each row; None leaves it.
     """
 
     temperature: float = 1.0
     bias: npt.NDArray[np.float64] | None = None
+    top_curve: TopCurve | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
@@ -57,6 +88,8 @@ class Calibration:
             raise SetupError(f"{len(bias)} calibration biases do not fit {scores.shape[1]} classes.")
         probabilities = np.empty(scores.shape, np.float64)
         _softmax(np.ascontiguousarray(scores, np.float64), 1.0 / self.temperature, bias, probabilities)
+        if self.top_curve is not None:
+            _bend_top(probabilities, self.top_curve.a, self.top_curve.b, self.top_curve.shift)
         return probabilities
 
 
@@ -79,6 +112,40 @@ def fit_temperature(
     if not with_bias:
         return Calibration(temperature=temperature)
     return _fit_both(scores, classes, temperature)
+
+
+def fit_top_curve(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]) -> Calibration:
+    """Fit a temperature, and then the curve of the most probable class, by log loss of whether it is right.
+
+    As `fit_temperature`: deterministic, and nothing is changed without rows.
+    """
+    plain = fit_temperature(scores, classes)
+    if not len(scores) or scores.shape[1] < 2:
+        return plain
+    from scipy import optimize, special  # as above
+
+    probabilities = plain.probabilities(scores)
+    best = probabilities.argmax(axis=1)
+    is_right = (best == classes).astype(np.float64)
+    rows = np.arange(len(best))
+    top = probabilities[rows, best]
+    probabilities[rows, best] = 0.0
+    rest = np.maximum(probabilities.sum(axis=1), _LEAST_REST)
+    logs = np.column_stack([np.log(top), -np.log(rest), np.ones(len(top))])
+    start = np.array([1.0, 1.0, 0.0])
+    penalty = _CURVE_PENALTY / len(top)
+
+    def loss_and_gradient(at: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        odds = logs @ at
+        loss = float((np.logaddexp(0.0, odds) - is_right * odds).mean())
+        gradient = logs.T @ (special.expit(odds) - is_right) / len(odds)
+        return loss + 0.5 * penalty * float(((at - start) ** 2).sum()), gradient + penalty * (at - start)
+
+    found = optimize.minimize(
+        loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (0, None), (None, None)]
+    )
+    a, b, shift = (float(number) for number in found.x)
+    return Calibration(temperature=plain.temperature, top_curve=TopCurve(a=a, b=b, shift=shift))
 
 
 def _fit_both(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64], temperature: float) -> Calibration:
@@ -135,3 +202,25 @@ def _softmax(
             total += probabilities[row, k]
         for k in range(n_classes):
             probabilities[row, k] /= total
+
+
+@njit(cache=True, nogil=True)
+def _bend_top(probabilities: npt.NDArray[np.float64], a: float, b: float, shift: float) -> None:
+    """Map the highest probability of each row, and scale the others to what is left. In place."""
+    n_classes = probabilities.shape[1]
+    for row in range(probabilities.shape[0]):
+        best = 0
+        for k in range(1, n_classes):
+            if probabilities[row, k] > probabilities[row, best]:
+                best = k
+        rest = 0.0  # 1 minus the highest would lose the digits that matter
+        for k in range(n_classes):
+            if k != best:
+                rest += probabilities[row, k]
+        if not rest >= 1e-300:
+            continue
+        odds = a * math.log(probabilities[row, best]) - b * math.log(rest) + shift
+        scale = 1.0 / (1.0 + math.exp(odds)) / rest
+        for k in range(n_classes):
+            probabilities[row, k] *= scale
+        probabilities[row, best] = 1.0 / (1.0 + math.exp(-odds))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import softmax
 
-from models.calibration import Calibration, fit_temperature
+from models.calibration import Calibration, TopCurve, fit_temperature, fit_top_curve
 from schemas.errors import SetupError
 
 score_rows = hnp.arrays(
@@ -96,3 +96,70 @@ def test_biases_of_another_model_are_refused() -> None:
         Calibration(bias=np.zeros(2)).probabilities(np.zeros((1, 3)))
     with pytest.raises(SetupError, match="not finite"):
         Calibration(bias=np.array([np.nan]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(score_rows, st.floats(0, 3), st.floats(0, 3), st.floats(-3, 3))
+def test_a_curve_maps_the_highest_probability_and_scales_the_others(
+    scores: npt.NDArray[np.float64], a: float, b: float, shift: float
+) -> None:
+    plain = Calibration().probabilities(scores)
+    bent = Calibration(top_curve=TopCurve(a=a, b=b, shift=shift)).probabilities(scores)
+    np.testing.assert_allclose(bent.sum(axis=1), 1, rtol=1e-9)
+    assert ((bent >= 0) & (bent <= 1)).all()
+    for before, after in zip(plain, bent, strict=True):
+        best = int(before.argmax())
+        others = np.delete(before, best)
+        if others.sum() > 1e-12:
+            odds = a * np.log(before[best]) - b * np.log(others.sum()) + shift
+            assert after[best] == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-9)
+            np.testing.assert_allclose(
+                np.delete(after, best), others / others.sum() * (1 - after[best]), rtol=1e-6, atol=1e-15
+            )
+    alone = [
+        Calibration(top_curve=TopCurve(a=a, b=b, shift=shift)).probabilities(scores[r : r + 1])[0]
+        for r in range(len(scores))
+    ]
+    assert np.array_equal(bent, alone)
+
+
+def test_a_curve_of_ones_changes_nothing() -> None:
+    scores = np.random.default_rng(1).normal(0, 3, (50, 4))
+    bent = Calibration(top_curve=TopCurve(a=1.0, b=1.0, shift=0.0)).probabilities(scores)
+    np.testing.assert_allclose(bent, Calibration().probabilities(scores), rtol=1e-12)
+
+
+def test_a_row_that_leaves_nothing_for_the_other_classes_stays_as_it_is() -> None:
+    row = np.array([[0.0, -2000.0, -2000.0]])
+    assert Calibration(top_curve=TopCurve(a=0.5, b=0.5, shift=-1)).probabilities(row).tolist() == [[1.0, 0.0, 0.0]]
+
+
+def test_the_curve_finds_labels_that_are_wrong_however_sure_the_scores_are() -> None:
+    random = np.random.default_rng(3)
+    scores = random.normal(0, 12, (4000, 4))
+    classes = scores.argmax(axis=1)
+    wrong = random.random(4000) < 0.1
+    classes[wrong] = (classes[wrong] + 1) % 4
+    fitted = fit_top_curve(scores, classes.astype(np.int64))
+    assert fitted.top_curve == fit_top_curve(scores, classes.astype(np.int64)).top_curve
+    assert fitted.probabilities(scores).max(axis=1).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_curve_of_no_rows_or_of_one_class_is_none() -> None:
+    assert fit_top_curve(np.zeros((0, 3)), np.zeros(0, np.int64)).top_curve is None
+    assert fit_top_curve(np.zeros((5, 1)), np.zeros(5, np.int64)).top_curve is None
+
+
+def test_rows_that_are_all_right_give_a_finite_curve() -> None:
+    curve = fit_top_curve(np.eye(3) * 5, np.arange(3)).top_curve
+    assert curve is not None
+    assert 0 < curve.a < 10
+    assert 0 < curve.b < 10
+
+
+@pytest.mark.parametrize(
+    "numbers", [(-1.0, 1.0, 0.0), (1.0, -0.1, 0.0), (1.0, 1.0, math.nan), (math.inf, 1.0, 0.0)]
+)
+def test_a_curve_that_turns_confidence_round_is_refused(numbers: tuple[float, float, float]) -> None:
+    with pytest.raises(SetupError, match="curve"):
+        TopCurve(a=numbers[0], b=numbers[1], shift=numbers[2])
