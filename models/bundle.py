@@ -2,11 +2,11 @@
 
     manifest.json        what the model is, and the digests of the other files (models.manifest)
     trees.txt            LightGBM's text format; empty if there are no trees
-    arrays.safetensors   the text model, the calibration's biases, the self-check's probabilities, and hashes of
-                         what was seen in training (models.familiarity; not in formats 1 and 2)
+    arrays.safetensors   the text model, the calibration's biases, the thresholds, the self-check's probabilities,
+                         and hashes of what was seen in training (models.familiarity)
     self_check.arrow     a few products, Arrow IPC, `columns.PRODUCT`
     compiled_trees.safetensors   the trees as bit vectors, with LightGBM's scores of some rows
-                         (models.bundle_trees); absent if LightGBM has to score them itself, and in format 1
+                         (models.bundle_trees); absent if LightGBM has to score them itself
 
 Nothing in it is code, and nothing is unpickled. The same content gives the same bytes in every file, but for
 `created_at` in the manifest.
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from features.matrix import vectorize
@@ -32,10 +33,10 @@ from features.spec import FeatureSpec
 from models import bundle_arrays, bundle_trees
 from models.bundle_arrays import Arrays
 from models.bundle_folder import REMEDY, check_target, read_file, read_files, replace_folder
-from models.calibration import Calibration
+from models.calibration import Calibration, TopCurve
 from models.caution import Caution
 from models.classifier import Classifier
-from models.manifest import FORMAT_VERSION, MANIFEST, FileEntry, Manifest, plain
+from models.manifest import FORMAT_VERSION, MANIFEST, FileEntry, Json, Manifest, plain
 from models.self_check import check_products, expected_probabilities, products_to_bytes
 from models.taxonomy import Taxonomy
 from models.trees import Trees
@@ -72,6 +73,7 @@ def save_bundle(
     on these products and on rows made for it; SetupError if the bit vectors score anything differently.
     """
     check_target(to, KNOWN_FILES)
+    curve = classifier.calibration.top_curve
     products, probabilities = expected_probabilities(classifier, self_check)
     compiled = classifier.trees.compile(vectorize(products, classifier.spec).dense)
     arrays = bundle_arrays.from_classifier(classifier)
@@ -91,11 +93,12 @@ def save_bundle(
         taxonomy_version=classifier.taxonomy.version,
         feature_spec=classifier.spec.to_json(),
         feature_fingerprint=classifier.feature_fingerprint,
-        threshold=float(classifier.threshold),
+        thresholds=classifier.thresholds.summary(),
         target_precision=None if target_precision is None else float(target_precision),
         calibration={
             "temperature": float(classifier.calibration.temperature),
             "class_bias": classifier.calibration.bias is not None,
+            "top_curve": None if curve is None else [curve.a, curve.b, curve.shift],
             "unseen_brand": None if classifier.caution is None else asdict(classifier.caution),
         },
         metrics=metrics,
@@ -169,11 +172,11 @@ def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, contents: M
         raise BundleError(f"the labels in {MANIFEST} do not fit its taxonomy_version: {REMEDY}.")
     if spec.profile != manifest.profile:
         raise BundleError(f"the profile in {MANIFEST} is not that of its feature_spec: {REMEDY}.")
-    temperature = manifest.calibration.get("temperature")
     with_bias = manifest.calibration.get("class_bias")
-    if not isinstance(temperature, float) or not isinstance(with_bias, bool):
-        raise BundleError(f"the calibration in {MANIFEST} has no temperature and class_bias: {REMEDY}.")
-    bundle_arrays.check_names(arrays, profile=spec.profile, with_bias=with_bias, file=ARRAYS)
+    bundle_arrays.check_names(arrays, profile=spec.profile, with_bias=with_bias is True, file=ARRAYS)
+    thresholds = bundle_arrays.thresholds(arrays)
+    if thresholds.summary() != manifest.thresholds:
+        raise BundleError(f"the thresholds in {MANIFEST} are not those in {ARRAYS}: {REMEDY}.")
     return Classifier(
         name=manifest.name,
         version=manifest.version,
@@ -181,8 +184,8 @@ def _assemble(manifest: Manifest, spec: FeatureSpec, arrays: Arrays, contents: M
         taxonomy=taxonomy,
         text=bundle_arrays.text_model(arrays) if spec.profile == "text" else None,
         trees=_trees(contents, taxonomy.n_leaves),
-        calibration=Calibration(temperature=temperature, bias=bundle_arrays.calibration_bias(arrays)),
-        threshold=manifest.threshold,
+        calibration=_calibration(manifest.calibration, bundle_arrays.calibration_bias(arrays)),
+        thresholds=thresholds,
         familiarity=bundle_arrays.familiarity(arrays),
         caution=_caution(manifest.calibration.get("unseen_brand")),
     )
@@ -200,17 +203,30 @@ def _caution(document: object) -> Caution | None:
     )
 
 
+def _calibration(document: Json, bias: npt.NDArray[np.float64] | None) -> Calibration:
+    temperature, curve = document.get("temperature"), document.get("top_curve")
+    if not isinstance(temperature, float) or document.get("class_bias") is not (bias is not None):
+        raise BundleError(f"the calibration in {MANIFEST} has no temperature and class_bias: {REMEDY}.")
+    if curve is None:
+        return Calibration(temperature=temperature, bias=bias)
+    if not isinstance(curve, list) or len(curve) != 3 or not all(isinstance(number, float) for number in curve):
+        raise BundleError(f"the calibration in {MANIFEST} has a top_curve that is no three numbers: {REMEDY}.")
+    a, b, shift = curve
+    return Calibration(temperature=temperature, bias=bias, top_curve=TopCurve(a=a, b=b, shift=shift))
+
+
 def _content_version(classifier: Classifier, arrays: Arrays) -> str:
     """Digest all that a decision depends on; not name, metrics, lineage, time of creation or self-check."""
     digest = hashlib.sha256()
+    curve = classifier.calibration.top_curve
     parameters: dict[str, object] = {
         "feature_spec": classifier.spec.to_json(),
         "labels": classifier.taxonomy.leaves,
         "temperature": float(classifier.calibration.temperature),
-        "threshold": float(classifier.threshold),
+        "top_curve": None if curve is None else [curve.a, curve.b, curve.shift],
         "arrays": {name: [str(array.dtype), array.shape] for name, array in arrays.items()},
     }
-    if classifier.caution is not None:  # formats 1 and 2 had none, and keep their versions
+    if classifier.caution is not None:
         parameters["unseen_brand"] = asdict(classifier.caution)
     digest.update(json.dumps(plain(parameters), sort_keys=True).encode())
     for name in sorted(arrays):

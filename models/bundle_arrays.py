@@ -15,12 +15,14 @@ from models.classifier import Classifier
 from models.familiarity import Familiarity
 from models.seen_hashes import SeenHashes
 from models.text_model import TextModel
+from models.thresholds import Thresholds
 from models.weighting import Weighting
-from schemas.errors import BundleError
+from schemas.errors import BundleError, SetupError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 CALIBRATION_BIAS: Final = "calibration.bias"
+_THRESHOLDS: Final = ("thresholds.nodes", "thresholds.pooled")
 SELF_CHECK: Final = "self_check.probabilities"
 _TEXT: Final = ("text.idf", "text.block_weights", "text.buckets", "text.weights", "text.bias")
 _BRANDS: Final = "seen.brands"
@@ -42,6 +44,8 @@ def from_classifier(classifier: Classifier) -> dict[str, npt.NDArray[np.generic]
         arrays[_SELLERS] = classifier.familiarity.sellers
         if classifier.familiarity.ngrams is not None:
             arrays[_NGRAMS] = classifier.familiarity.ngrams.words
+    arrays[_THRESHOLDS[0]] = classifier.thresholds.nodes
+    arrays[_THRESHOLDS[1]] = np.array([classifier.thresholds.pooled])
     if classifier.calibration.bias is not None:
         arrays[CALIBRATION_BIAS] = classifier.calibration.bias
     return arrays
@@ -62,9 +66,9 @@ def from_bytes(content: bytes, file: str) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def check_names(arrays: Arrays, *, profile: Profile, with_bias: bool, file: str) -> None:
-    """Raise BundleError unless there is exactly what such a model has; formats 1 and 2 had nothing seen."""
+    """Raise BundleError unless there is exactly what such a model has; what was seen may be missing."""
     is_text = profile == "text"
-    expected = {SELF_CHECK, *(_TEXT if is_text else ()), *([CALIBRATION_BIAS] if with_bias else ())}
+    expected = {SELF_CHECK, *_THRESHOLDS, *(_TEXT if is_text else ()), *([CALIBRATION_BIAS] if with_bias else ())}
     if _BRANDS in arrays:
         expected |= {_BRANDS, _SELLERS, *([_NGRAMS] if is_text else ())}
     if wrong := sorted(expected ^ set(arrays)):
@@ -82,6 +86,14 @@ def text_model(arrays: Arrays) -> TextModel:
         weights=cast("npt.NDArray[np.float32]", arrays["text.weights"]),
         bias=cast("npt.NDArray[np.float32]", arrays["text.bias"]),
     )
+
+
+def thresholds(arrays: Arrays) -> Thresholds:
+    """Build the thresholds; SetupError if the arrays cannot be that."""
+    nodes, pooled = (cast("npt.NDArray[np.float64]", arrays[name]) for name in _THRESHOLDS)
+    if pooled.shape != (1,):
+        raise SetupError(f"The pooled threshold is an array of shape {pooled.shape}, not one number.")
+    return Thresholds(nodes=nodes, pooled=float(pooled[0]))
 
 
 def familiarity(arrays: Arrays) -> Familiarity | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.decisions import decide
 from models.familiarity import Familiarity, Unseen, unknown
 from models.taxonomy import Taxonomy
 from models.text_model import TextModel
+from models.thresholds import Thresholds
 from models.trees import Trees
 from schemas import columns, stages
 from schemas.errors import SetupError
@@ -40,7 +41,7 @@ class Classifier:
         text: the linear model over n-grams; None in the classic profile.
         trees: boosted trees over the dense features, on top of the text scores.
         calibration: scores to probabilities.
-        threshold: least probability of a category that is published without a person, 0 to 1.
+        thresholds: least probability of each node that is published without a person.
         familiarity: what it was fitted on; None for a model that does not know, as those of older bundles.
         caution: what else holds for products of a brand not seen; None for nothing.
         feature_fingerprint: the spec's, as computed by this code.
@@ -55,15 +56,13 @@ class Classifier:
     text: TextModel | None
     trees: Trees
     calibration: Calibration
-    threshold: float
+    thresholds: Thresholds
     familiarity: Familiarity | None = None
     caution: Caution | None = None
     feature_fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
         n_classes = self.taxonomy.n_leaves
-        if not 0 <= self.threshold <= 1:
-            raise SetupError(f"The threshold is {self.threshold}; needed is a probability, 0 to 1.")
         if (self.text is None) != (self.spec.profile == "classic"):
             raise SetupError(f"The profile {self.spec.profile} goes with a text model, and classic with none.")
         if self.text is not None:
@@ -87,6 +86,11 @@ class Classifier:
             )
         if self.calibration.bias is not None and len(self.calibration.bias) != n_classes:
             raise SetupError(f"The calibration has {len(self.calibration.bias)} biases for {n_classes} classes.")
+        if len(self.thresholds.nodes) != len(self.taxonomy.nodes):
+            raise SetupError(
+                f"{len(self.thresholds.nodes)} thresholds do not fit the {len(self.taxonomy.nodes)} nodes of the "
+                "taxonomy."
+            )
         object.__setattr__(self, "feature_fingerprint", self.spec.fingerprint)
 
     def unseen(self, features: FeatureMatrix) -> Unseen | None:
@@ -132,7 +136,12 @@ class Classifier:
         scores = self._scores(features, doubtful, clock)
         if self.caution is not None and doubtful is not None:
             scores = self.caution.tempered(scores, doubtful, self.calibration.temperature)
-        return self.calibration.probabilities(scores)
+        probabilities = self.calibration.probabilities(scores)
+        if doubtful is not None and self.calibration.top_curve is not None:
+            # The curve holds for scores of brands that were seen; caution is fitted without it.
+            plain = replace(self.calibration, top_curve=None)
+            probabilities[doubtful] = plain.probabilities(scores[doubtful])
+        return probabilities
 
     def _floors(self, doubtful: _Rows) -> npt.NDArray[np.float64] | None:
         return None if self.caution is None or doubtful is None else self.caution.floors(doubtful)
@@ -154,7 +163,7 @@ class Classifier:
         doubtful = self._doubtful(unseen)
         probabilities = self._probabilities(features, doubtful, clock)
         floors = self._floors(doubtful)
-        verdicts = decide(products["product_id"], probabilities, self.taxonomy, self.threshold, floors)
+        verdicts = decide(products["product_id"], probabilities, self.taxonomy, self.thresholds.nodes, floors)
         new = unknown(products.num_rows) if unseen is None else unseen.columns()
         decisions = pa.RecordBatch.from_arrays([*verdicts.columns, *new], schema=columns.DECISION)
         if clock is not None:

@@ -1,22 +1,24 @@
 """From probabilities to what is published: a leaf, an ancestor of it, or a question to a person.
 
-The rule, for the threshold t and the probabilities of one product:
+The rule, for the probabilities of one product; each node has a threshold of its own:
 
-1. The most probable leaf has probability >= t: it is published, `accepted`.
-2. Otherwise walk down from the root, always to the most probable child, while its sum is >= t. The last node
-   reached is published, `backed_off`.
-3. Otherwise, where not even a root passes: `review`, with the most probable leaf.
+1. The most probable leaf has a probability of at least its threshold: it is published, `accepted`.
+2. Otherwise walk down from the root to a leaf, always to the most probable child. The deepest node on the way
+   whose sum is at least its threshold is published, `backed_off`.
+3. Otherwise, where no node passes: `review`, with the most probable leaf.
 
-A product may have a floor above t, which then stands in place of t (models.caution).
+A product may have a floor: then every threshold below it is raised to it (models.caution).
 
-Above t = 1/2 no two branches can pass, and this is the deepest node whose sum passes. Below, several can: the walk
-keeps to the likelier branch, and a leaf that passes by itself is preferred to everything above it.
+With thresholds above 1/2, no two branches can pass, and this is the deepest node of all that passes. Below,
+several can: the walk keeps to the likelier branch (and the leaf that it ends in is `accepted`, if it passes), and
+the most probable leaf, if it passes by itself, is preferred to everything above it.
 
 For a leaf that is also an ancestor, step 1 looks at its own probability and step 2 at its sum: it is `accepted` if
 "this and nothing finer" is likely enough, and `backed_off` if only together with what lies below it.
 
 Confidence is always the sum of the published node, the probability that the true category is that path or lies
-below it; so it is >= t exactly if the decision is not `review`. Ties go to the lower index of leaf or node.
+below it; so it is at least the threshold of that node, unless the decision is `review`. Ties go to the lower index
+of leaf or node.
 """
 
 from __future__ import annotations
@@ -43,20 +45,23 @@ def decide(
     product_ids: pa.Array[Any],
     probabilities: npt.NDArray[np.float64],
     taxonomy: Taxonomy,
-    threshold: float,
+    thresholds: npt.NDArray[np.float64],
     floors: npt.NDArray[np.float64] | None = None,
 ) -> pa.RecordBatch:
     """Return a batch of `columns.VERDICT`, one row a product, in the order given.
 
-    `probabilities` is float64 (n, n_leaves); `floors` is float64 (n), or None for none. Alternatives are the three
-    most probable leaves, fewer if the taxonomy has fewer, each with its own probability. Everything published as a
-    confidence is clipped to 0..1: sums can end up an ulp above. Pure.
+    `probabilities` is float64 (n, n_leaves), `thresholds` float64 (n_nodes), infinite for a node that is never
+    published; `floors` is float64 (n), or None for none. Alternatives are the three most probable leaves, fewer if
+    the taxonomy has fewer, each with its own probability. Everything published as a confidence is clipped to 0..1:
+    sums can end up an ulp above. Pure.
     """
     if probabilities.shape != (len(product_ids), taxonomy.n_leaves):
         raise SetupError(
             f"Probabilities of shape {probabilities.shape} do not fit {len(product_ids)} products and "
             f"{taxonomy.n_leaves} categories."
         )
+    if thresholds.shape != (len(taxonomy.nodes),):
+        raise SetupError(f"{thresholds.size} thresholds do not fit {len(taxonomy.nodes)} nodes of the taxonomy.")
     n_rows, n_best = len(product_ids), min(N_ALTERNATIVES, taxonomy.n_leaves)
     best = np.empty((n_rows, n_best), np.int64)
     best_probabilities = np.empty((n_rows, n_best), np.float64)
@@ -72,7 +77,7 @@ def decide(
         taxonomy.leaf_start,
         taxonomy.leaf_stop,
         taxonomy.node_stop,
-        threshold,
+        thresholds,
         np.zeros(n_rows) if floors is None else floors,
         nodes,
         codes,
@@ -158,7 +163,7 @@ def _choose(
     leaf_start: npt.NDArray[np.int64],
     leaf_stop: npt.NDArray[np.int64],
     node_stop: npt.NDArray[np.int64],
-    threshold: float,
+    thresholds: npt.NDArray[np.float64],
     floors: npt.NDArray[np.float64],
     nodes: npt.NDArray[np.int64],
     codes: npt.NDArray[np.int64],
@@ -166,11 +171,11 @@ def _choose(
 ) -> None:
     """Fill `nodes`, `codes` and `confidences`; clip `best_probabilities`, and turn `best` from leaves to nodes."""
     for row in range(probabilities.shape[0]):
-        least = max(threshold, floors[row])
+        least = floors[row]
         leaf = leaf_node[best[row, 0]]
         chosen, code = leaf, 0
         confidence = _sum(probabilities, row, leaf_start[leaf], leaf_stop[leaf])
-        if not best_probabilities[row, 0] >= least:
+        if not best_probabilities[row, 0] >= max(thresholds[leaf], least):
             code = 2
             # The nodes of a level are siblings: from one to the next by node_stop, in preorder.
             node, stop = 0, node_stop.shape[0]
@@ -183,10 +188,9 @@ def _choose(
                     if total > highest:
                         likeliest, highest = node, total
                     node = node_stop[node]
-                if not highest >= least:
-                    break
-                chosen, code, confidence = likeliest, 1, highest
                 node, stop = likeliest + 1, node_stop[likeliest]
+                if highest >= max(thresholds[likeliest], least):
+                    chosen, code, confidence = likeliest, 1 if node < stop else 0, highest
         nodes[row] = chosen
         codes[row] = code
         confidences[row] = min(1.0, max(0.0, confidence))

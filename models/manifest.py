@@ -19,10 +19,9 @@ from features.spec import Profile
 from models.taxonomy import Path
 from schemas.errors import BundleError
 
-FORMAT_VERSION: Final = 3
-"""Of what is written. Formats 1 (no compiled trees) and 2 (nothing of what was seen) are read as well."""
+FORMAT_VERSION: Final = 4
+"""Of what is written and read. Up to 3 there was one threshold for all categories."""
 
-_READABLE: Final = (1, 2, FORMAT_VERSION)
 MANIFEST: Final = "manifest.json"
 
 Json = Mapping[str, object]
@@ -44,15 +43,15 @@ class Manifest:
     Attributes:
         format_version: of the folder's layout.
         name: what published events call the model.
-        version: digest of the content: feature spec, labels, arrays, trees, calibration, threshold.
+        version: digest of the content: feature spec, labels, arrays, trees, calibration, thresholds.
         profile: `text` or `classic`.
         labels: paths of the leaves, in class order.
         taxonomy_version: digest of the labels.
         feature_spec: the spec as JSON.
         feature_fingerprint: the spec's, as computed by the code that saved the bundle.
-        threshold: least probability that is published without a person.
-        target_precision: what the threshold was chosen for, or None.
-        calibration: `temperature`, whether the arrays hold a bias for each class, and from format 3 on
+        thresholds: `Thresholds.summary` of those in the arrays; training lists each node in `metrics`.
+        target_precision: what they were chosen for, or None.
+        calibration: `temperature`, whether the arrays hold a bias for each class, the `top_curve` or null, and
             `unseen_brand`: temperature and threshold for products of a brand never seen, or null.
         metrics: of the evaluation; numbers that are not finite are null.
         lineage: of the training rows.
@@ -69,7 +68,7 @@ class Manifest:
     taxonomy_version: str
     feature_spec: Json
     feature_fingerprint: str
-    threshold: float
+    thresholds: Json
     target_precision: float | None
     calibration: Json
     metrics: Json
@@ -98,11 +97,10 @@ class Manifest:
         if not isinstance(document, dict):
             raise BundleError(f"{MANIFEST} is not a JSON object: fetch the bundle again or train anew.")
         found = document.get("format_version")
-        if found not in _READABLE:
-            known = f"{', '.join(map(str, _READABLE[:-1]))} and {FORMAT_VERSION}"
+        if found != FORMAT_VERSION:
             raise BundleError(
-                f"{MANIFEST} has format_version {found!r} and this program reads {known}: "
-                "use the version of sortline that wrote the bundle, or train anew."
+                f"{MANIFEST} has format_version {found!r} and this program reads {FORMAT_VERSION}: "
+                "train again, or use the version of sortline that wrote the bundle."
             )
         seal = document.pop("seal", None)
         if seal != _seal(document) or content != _canonical({**document, "seal": seal}):
@@ -129,7 +127,7 @@ class Manifest:
             taxonomy_version=_typed(document, "taxonomy_version", str),
             feature_spec=_typed(document, "feature_spec", dict),
             feature_fingerprint=_typed(document, "feature_fingerprint", str),
-            threshold=_typed(document, "threshold", float),
+            thresholds=_typed(document, "thresholds", dict),
             target_precision=None if target is None else _typed(document, "target_precision", float),
             calibration=_typed(document, "calibration", dict),
             metrics=_typed(document, "metrics", dict),

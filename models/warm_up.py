@@ -11,11 +11,12 @@ from features.identities import FIELDS
 from features.matrix import FeatureMatrix
 from features.ngrams import TokenCounts
 from models.bit_vectors import BitVectors
-from models.calibration import Calibration
+from models.calibration import Calibration, TopCurve
 from models.decisions import decide
 from models.familiarity import fit_familiarity
 from models.taxonomy import Taxonomy
 from models.text_model import TextModel
+from models.thresholds import Thresholds
 from models.weighting import Weighting
 from schemas import columns
 
@@ -36,7 +37,9 @@ def decisions(product_ids: pa.Array[Any]) -> pa.RecordBatch:
         identities=np.zeros((n_rows, len(FIELDS)), np.int64),
     )
     scores = _text_model().scores(features.tokens).astype(np.float64)
-    verdicts = decide(product_ids, Calibration().probabilities(scores), TAXONOMY, 0.5)
+    calibration = Calibration(top_curve=TopCurve(a=1.0, b=1.0, shift=0.0))
+    thresholds = Thresholds.equal(0.5, len(TAXONOMY.nodes)).nodes
+    verdicts = decide(product_ids, calibration.probabilities(scores), TAXONOMY, thresholds)
     new = fit_familiarity(features).unseen(features).columns()
     return pa.RecordBatch.from_arrays([*verdicts.columns, *new], schema=columns.DECISION)
 

@@ -74,7 +74,7 @@ def evaluate(
     facts(
         [
             ("model", f"{classifier.name} {classifier.version}"),
-            ("threshold", f"{classifier.threshold:.4f}"),
+            ("thresholds", f"{classifier.thresholds}"),
             *score_facts(evaluation),
         ],
         console,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sortline.progress import StepProgress
     from sortline.settings import SortlineSettings
     from training.fit import TrainingResult
+
+
+#: Categories that a warning names; the rest are counted.
+_CATEGORIES_NAMED: Final = 5
 
 
 class ProfileName(StrEnum):
@@ -180,7 +184,7 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
             "baseline",
             f"{evaluation.baseline:.4f}  (accuracy of always saying {largest})",
         ),
-        ("threshold", f"{result.manifest.threshold:.4f}"),
+        ("thresholds", f"{result.choice.thresholds}"),
         ("time", f"{seconds:.1f} s"),
         ("bundle", f"{result.path}"),
     ]
@@ -190,8 +194,17 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
         rows.append(("MLflow", f"run {result.tracking_run} in {masked(tracking_uri)}, with the report"))
     class_table(evaluation, console)
     facts(rows, console)
-    if not result.threshold.is_reached:
+    target = result.manifest.target_precision
+    if result.choice.thresholds.summary()["lowest"] is None:
         warn(
-            f"no threshold gives a precision of {result.manifest.target_precision} on the calibration part: "
-            "this model sends every event to review; train with a lower --target-precision, or cleaner labels"
+            f"the calibration part shows a precision of {target} for no category: this model sends every event to "
+            "review; train with a lower --target-precision, more products, or cleaner labels"
+        )
+    elif failed := result.choice.not_published:
+        shown = ", ".join(f"{printable(path_text(path))} ({rows:,})" for path, rows in failed[:_CATEGORIES_NAMED])
+        more = f" and {len(failed) - _CATEGORIES_NAMED} more" if len(failed) > _CATEGORIES_NAMED else ""
+        warn(
+            f"the calibration part does not show a precision of {target} for {len(failed)} of "
+            f"{len(result.labels.leaves)} categories, whose products go to an ancestor or to review: {shown}{more}"
+            " (products of it in that part)"
         )

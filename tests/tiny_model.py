@@ -23,6 +23,7 @@ from models.classifier import Classifier
 from models.familiarity import fit_familiarity
 from models.taxonomy import Taxonomy
 from models.text_model import TextModel
+from models.thresholds import Thresholds
 from models.trees import Trees
 from models.weighting import fit_weighting
 from schemas import columns
@@ -106,7 +107,7 @@ def fit_tiny_classifier(
         text=text,
         trees=trees,
         calibration=Calibration(bias=np.linspace(-0.1, 0.1, taxonomy.n_leaves) if class_bias else None),
-        threshold=threshold,
+        thresholds=Thresholds.equal(threshold, len(taxonomy.nodes)),
         familiarity=fit_familiarity(features),
     )
 

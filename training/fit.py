@@ -1,7 +1,7 @@
 """From labelled products to a model bundle and what it is worth.
 
     products ─ latest row each ─ split by group ─┬ train      text model, trees
-                                                 ├ calibrate  text model, how many trees, temperature, threshold
+                                                 ├ calibrate  text model, how many trees, calibration, thresholds
                                                  └ test       evaluation, self-check
 
 The text model learns from the calibrate part, too. What is fitted after it sees, of either part, the scores of
@@ -27,13 +27,13 @@ from features.matrix import FeatureMatrix, joined, vectorize
 from features.prices import fit_price_edges
 from features.spec import FeatureSpec, Profile, classic_spec, text_spec
 from models.bundle import Manifest, save_bundle
-from models.calibration import fit_temperature
 from models.caution import Caution
 from models.classifier import Classifier
 from models.familiarity import fit_familiarity
 from models.taxonomy import Taxonomy
 from schemas.columns import LABELLED_PRODUCT, PRODUCT
 from schemas.errors import SetupError
+from training.calibration_choice import CalibrationChoice, choose_calibration
 from training.catalog import content_digest, latest_products
 from training.evaluation import Evaluation, evaluate, metrics_of
 from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
@@ -42,11 +42,12 @@ from training.progress import Progress
 from training.reports import find_champion, render, report_of_training, write_report
 from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
 from training.text_fit import TextFit, fit_text_model, held_out_scores
-from training.thresholds import Threshold, choose_threshold
+from training.thresholds import CANDIDATES, ThresholdChoice, choose_thresholds
 from training.tracking import log_training
 from training.trees_fit import TreeRows, fit_trees
 from training.true_paths import paths_of
 from training.unseen_brands import N_FOLDS, brand_folds, fit_caution
+from training.walks import walk
 
 DEFAULT_MIN_PRODUCTS: Final = 20
 DEFAULT_TARGET_PRECISION: Final = 0.95
@@ -65,7 +66,7 @@ class TrainingResult:
         path: the bundle's folder.
         manifest: what it says.
         evaluation: on the test part.
-        threshold: chosen on the calibrate part.
+        choice: the thresholds, chosen on the calibrate part.
         labels: which categories became classes; `merged` and `excluded` name those that did not.
         rows: products by part (`train`, `calibrate`, `test`), without those excluded from the first two.
         n_trees: trees kept, rounds times classes; 0 if none made the text model better.
@@ -76,7 +77,7 @@ class TrainingResult:
     path: Path
     manifest: Manifest
     evaluation: Evaluation
-    threshold: Threshold
+    choice: ThresholdChoice
     labels: TrainedLabels
     rows: Mapping[str, int]
     n_trees: int
@@ -122,7 +123,7 @@ def fit_bundle(
         features[part] = vectorize(as_batch(split.part(products, part).select(PRODUCT.names)), spec)
         progress.advance()
 
-    classifier, threshold = _fit(split, products, features, spec, name, seed, target_precision, progress)
+    classifier, calibrated, choice = _fit(split, products, features, spec, name, seed, target_precision, progress)
     progress.step("Evaluating on the test part")
     test = split.part(products, TEST)
     outcomes = outcomes_of(classifier, features[TEST], test)
@@ -133,7 +134,13 @@ def fit_bundle(
     manifest = save_bundle(
         classifier,
         to,
-        metrics={**metrics_of(evaluation), "rows": rows, "threshold_coverage": threshold.coverage},
+        metrics={
+            **metrics_of(evaluation),
+            "rows": rows,
+            "calibration": calibrated.to_json(),
+            "thresholds": choice.to_json(classifier.taxonomy),
+            "threshold_coverage": choice.coverage,
+        },
         lineage={
             **lineage,
             "content_digest": content_digest(products),
@@ -159,7 +166,8 @@ def fit_bundle(
             "seed": seed,
             "min_products": min_products,
             "target_precision": target_precision,
-            "threshold": threshold.value,
+            **{f"threshold_{name}": value for name, value in classifier.thresholds.summary().items()},
+            "calibration": calibrated.method,
             "temperature": classifier.calibration.temperature,
             "trees": classifier.trees.n_trees,
             "classes": len(split.labels.leaves),
@@ -174,7 +182,7 @@ def fit_bundle(
         path=to,
         manifest=manifest,
         evaluation=evaluation,
-        threshold=threshold,
+        choice=choice,
         labels=split.labels,
         rows=rows,
         n_trees=classifier.trees.n_trees,
@@ -242,7 +250,7 @@ def _fit(
     seed: int,
     target_precision: float,
     progress: Progress,
-) -> tuple[Classifier, Threshold]:
+) -> tuple[Classifier, CalibrationChoice, ThresholdChoice]:
     taxonomy = Taxonomy(split.labels.leaves)
     text: TextFit | None = None
     train_text = calibrate_text = None
@@ -272,23 +280,24 @@ def _fit(
     scores = trees.raw_scores(features[CALIBRATE].dense)
     if calibrate_text is not None:
         scores += calibrate_text
-    calibration = fit_temperature(scores, split.targets(CALIBRATE).astype(np.int64))
-    truth = split.part(products, CALIBRATE)["category_path"].combine_chunks()
-    threshold = choose_threshold(
-        calibration.probabilities(scores), truth, taxonomy, target_precision=target_precision
+    calibrated = choose_calibration(
+        scores, split.targets(CALIBRATE).astype(np.int64), split.folds[split.parts == CALIBRATE]
     )
+    truth = split.part(products, CALIBRATE)["category_path"].combine_chunks()
+    walks = walk(calibrated.calibration.probabilities(scores), truth, taxonomy)
+    choice = choose_thresholds(walks, taxonomy, target_precision=target_precision)
     classifier = Classifier(
         name=name,
         spec=spec,
         taxonomy=taxonomy,
         text=None if text is None else text.model,
         trees=trees,
-        calibration=calibration,
-        threshold=threshold.value,
+        calibration=calibrated.calibration,
+        thresholds=choice.thresholds,
         familiarity=fit_familiarity(seen),
-        caution=_caution(split, products, features, seen, spec, text, threshold, seed, target_precision, progress),
+        caution=_caution(split, products, features, seen, spec, text, seed, target_precision, progress),
     )
-    return classifier, threshold
+    return classifier, calibrated, choice
 
 
 def _caution(
@@ -298,7 +307,6 @@ def _caution(
     seen: FeatureMatrix,
     spec: FeatureSpec,
     text: TextFit | None,
-    threshold: Threshold,
     seed: int,
     target_precision: float,
     progress: Progress,
@@ -332,7 +340,7 @@ def _caution(
         brands[has_brand],
         taxonomy,
         target_precision=target_precision,
-        least=threshold.value,
+        least=float(CANDIDATES[0]),
     )
 
 

@@ -96,7 +96,8 @@ def outcomes_of(classifier: Classifier, features: FeatureMatrix, products: pa.Ta
         raise SetupError("There are no products to evaluate on.")
     probabilities = classifier.probabilities(features)
     ids, truth = (products[name].combine_chunks() for name in ("product_id", "category_path"))
-    decisions = decide(ids, probabilities, classifier.taxonomy, classifier.threshold, classifier.floors(features))
+    floors = classifier.floors(features)
+    decisions = decide(ids, probabilities, classifier.taxonomy, classifier.thresholds.nodes, floors)
     targets = classes_of(paths_of(truth), classifier.taxonomy.leaves)
     best = probabilities.argmax(axis=1)
     return Outcomes(

@@ -74,10 +74,10 @@ def fit_caution(
     probabilities = Calibration(temperature=temperature).probabilities(held_out)
     ids = pa.array([""] * len(truth))
     _, groups = np.unique(brands, return_inverse=True)
-    for threshold in CANDIDATES:
+    for threshold in CANDIDATES.tolist():
         if threshold < least:
             continue
-        decisions = decide(ids, probabilities, taxonomy, threshold)
+        decisions = decide(ids, probabilities, taxonomy, np.full(len(taxonomy.nodes), threshold))
         published = _pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False)
         if published.any():
             is_true = is_at_or_above(decisions["category_path"], truth)[published]

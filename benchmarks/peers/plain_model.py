@@ -57,7 +57,7 @@ def export(classifier: Classifier, to: Path) -> Path:
         "spec": classifier.spec.to_json(),
         "leaves": classifier.taxonomy.leaves,
         "temperature": calibration.temperature,
-        "threshold": classifier.threshold,
+        "thresholds": [x if np.isfinite(x) else None for x in classifier.thresholds.nodes.tolist()],
         "unseen_brand": None if caution is None else [caution.temperature, caution.threshold],
         "constants": {
             "model_name": classifier.name,
@@ -82,7 +82,7 @@ class PlainModel:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         self.spec: Mapping[str, Any] = about["spec"]
         self.constants: dict[str, str] = about["constants"]
-        self._threshold: float = about["threshold"]
+        self._thresholds = [2.0 if x is None else float(x) for x in about["thresholds"]]  # 2: never
         self._temperature: float = about["temperature"]
         self._unseen_brand: tuple[float, float] | None = about["unseen_brand"]
         arrays = np.load(folder / _ARRAYS)
@@ -113,11 +113,11 @@ class PlainModel:
         """Decide on a batch: for each product blocks of bucket counts, dense features, hash of the brand."""
         scores = self._text_scores(tokens)
         temperatures = np.full(len(scores), self._temperature)
-        thresholds = np.full(len(scores), self._threshold)
+        floors = np.zeros(len(scores))
         is_new = np.array([brand is not None and brand not in self._brands for brand in brands], np.bool_)
         is_new &= self._unseen_brand is not None
         if self._unseen_brand is not None:
-            temperatures[is_new], thresholds[is_new] = self._unseen_brand
+            temperatures[is_new], floors[is_new] = self._unseen_brand
         if self._booster is not None:
             # One thread, as in the worker: with more, LightGBM's threads spin between calls and cost more CPU.
             trees = self._booster.predict(np.array(dense, np.float32), raw_score=True, num_threads=1)
@@ -127,7 +127,7 @@ class PlainModel:
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :_N_ALTERNATIVES]
         sums = (probabilities @ self._is_below).tolist()
-        rows = zip(probabilities.tolist(), best.tolist(), sums, thresholds.tolist(), strict=True)
+        rows = zip(probabilities.tolist(), best.tolist(), sums, floors.tolist(), strict=True)
         return [self._choose(*row) for row in rows]
 
     def _text_scores(self, tokens: Sequence[Sequence[Mapping[int, int]]]) -> npt.NDArray[np.float64]:
@@ -148,18 +148,18 @@ class PlainModel:
         return np.asarray(rows @ self._weights + self._bias, np.float64)
 
     def _choose(
-        self, probabilities: Sequence[float], best: Sequence[int], sums: Sequence[float], threshold: float
+        self, probabilities: Sequence[float], best: Sequence[int], sums: Sequence[float], floor: float
     ) -> Decision:
         chosen, decision = self._leaf_node[best[0]], "review"
-        if probabilities[best[0]] >= threshold:
+        if probabilities[best[0]] >= max(self._thresholds[chosen], floor):
             decision = "accepted"
         else:
             parent: tuple[str, ...] = ()
             while children := self._children[parent]:
                 likeliest = max(children, key=sums.__getitem__)
-                if sums[likeliest] < threshold:
-                    break
-                chosen, decision, parent = likeliest, "backed_off", self._nodes[likeliest]
+                parent = self._nodes[likeliest]
+                if sums[likeliest] >= max(self._thresholds[likeliest], floor):
+                    chosen, decision = likeliest, "backed_off" if parent in self._children else "accepted"
         return Decision(
             list(self._nodes[chosen]),
             min(1.0, sums[chosen]),

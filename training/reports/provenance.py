@@ -52,7 +52,7 @@ def model_facts(report: Report) -> Facts:
         ("version", f"{manifest.version} (digest of the content)"),
         ("written at", manifest.created_at),
         ("profile", manifest.profile),
-        ("threshold", f"{manifest.threshold:.4f}"),
+        *((f"thresholds, {name}", _text(value)) for name, value in manifest.thresholds.items()),
         ("chosen for a precision of", "unknown" if target is None else f"{target:g}"),
         *_calibration("", manifest.calibration),
         ("classes", f"{len(manifest.labels):,}, taxonomy {manifest.taxonomy_version}"),

@@ -18,10 +18,11 @@ from features.matrix import vectorize
 from features.spec import Profile
 from models.bundle import load_bundle, read_manifest
 from models.bundle_folder import replace_folder
-from models.calibration import Calibration
+from models.calibration import Calibration, TopCurve
 from models.classifier import Classifier
 from models.manifest import FileEntry
 from models.taxonomy import Taxonomy
+from models.thresholds import Thresholds
 from models.trees import Trees
 from schemas.errors import SetupError
 from tests.tiny_model import build_tiny_bundle, fit_tiny_classifier, tiny_products
@@ -36,7 +37,9 @@ def test_a_loaded_model_gives_bit_identical_results(
     assert np.array_equal(loaded.scores(features), classifier.scores(features))
     assert np.array_equal(loaded.probabilities(features), classifier.probabilities(features))
     assert loaded.classify(products).equals(classifier.classify(products))
-    assert (loaded.name, loaded.threshold, loaded.taxonomy) == ("tiny", classifier.threshold, classifier.taxonomy)
+    assert (loaded.name, loaded.taxonomy) == ("tiny", classifier.taxonomy)
+    assert np.array_equal(loaded.thresholds.nodes, classifier.thresholds.nodes)
+    assert loaded.thresholds.pooled == classifier.thresholds.pooled
 
 
 def test_the_manifest_says_what_the_model_is(bundle: Path, profile: Profile) -> None:
@@ -90,10 +93,14 @@ def test_the_version_follows_everything_that_a_decision_depends_on(tmp_path: Pat
     weights = model.text.kept_weights()
     weights[0, 0] += 1e-6
     others = {
-        "threshold": dataclasses.replace(model, threshold=0.61),
+        "thresholds": dataclasses.replace(model, thresholds=Thresholds.equal(0.61, len(model.taxonomy.nodes))),
+        "pooled": dataclasses.replace(model, thresholds=Thresholds(nodes=model.thresholds.nodes, pooled=0.7)),
+        "curve": dataclasses.replace(model, calibration=Calibration(top_curve=TopCurve(a=1.0, b=0.9, shift=0.0))),
         "temperature": dataclasses.replace(model, calibration=Calibration(temperature=1.01)),
         "bias": dataclasses.replace(model, calibration=Calibration(bias=np.zeros(5))),
-        "labels": dataclasses.replace(model, taxonomy=renamed),
+        "labels": dataclasses.replace(
+            model, taxonomy=renamed, thresholds=Thresholds.equal(0.6, len(renamed.nodes))
+        ),
         "weights": dataclasses.replace(model, text=dataclasses.replace(model.text, weights=weights)),
         "trees": dataclasses.replace(model, trees=Trees(model_text="", n_classes=5)),
         "spec": dataclasses.replace(model, spec=dataclasses.replace(model.spec, categorical_buckets=999)),
@@ -235,17 +242,18 @@ def test_a_path_in_the_manifest_that_is_no_file_of_a_bundle_is_refused(copy: Pat
     [
         ({"feature_fingerprint": "0" * 64}, "train anew, or use the version of sortline"),
         ({"version": "0" * 12}, "says version 000000000000"),
-        ({"threshold": 0.1}, "says version"),
+        ({"thresholds": {"pooled": 0.1}}, "thresholds in manifest.json are not those"),
         ({"calibration": {"temperature": 2.0, "class_bias": False}}, "says version"),
+        ({"calibration": {"temperature": 1.0, "class_bias": False, "top_curve": [1.0, 0.9, 0.0]}}, "says version"),
+        ({"calibration": {"temperature": 1.0, "class_bias": False, "top_curve": [1.0]}}, "no three numbers"),
         ({"calibration": {}}, "no temperature"),
         ({"calibration": {"temperature": 0.0, "class_bias": False}}, "temperature"),
         ({"calibration": {"temperature": 1.0, "class_bias": True}}, "calibration.bias"),
-        ({"threshold": 7.0}, "threshold"),
         ({"taxonomy_version": "0" * 12}, "taxonomy_version"),
         ({"labels": (("a",), ("b",))}, "taxonomy_version"),
         ({"labels": ()}, "at least one category"),
         ({"feature_spec": {}}, "lacks the field"),
-        ({"format_version": 4}, "has format_version 4 and this program reads 1, 2 and 3"),
+        ({"format_version": 3}, "has format_version 3 and this program reads 4: train again"),
         ({"profile": "other"}, "known are text and classic"),
     ],
 )

@@ -23,13 +23,11 @@ from tests.tiny_model import build_tiny_bundle, fit_tiny_classifier
 from tests.unit.models.bundle_changes import COMPILED, refusal, reseal, save
 
 
-@pytest.mark.parametrize("format_version", [1, 2])
 def test_a_bundle_without_compiled_trees_loads_and_compiles_them(
-    copy: Path, bundle: Path, classifier: Classifier, products: pa.RecordBatch, format_version: int
+    copy: Path, bundle: Path, classifier: Classifier, products: pa.RecordBatch
 ) -> None:
-    """All bundles were so once."""
     (copy / COMPILED).unlink()
-    reseal(copy, lambda manifest: dataclasses.replace(manifest, format_version=format_version))
+    reseal(copy, lambda manifest: manifest)
     loaded = load_bundle(copy)
     assert loaded.trees.scorer == "bit-vectors"
     assert loaded.version == load_bundle(bundle).version

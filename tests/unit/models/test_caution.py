@@ -13,11 +13,12 @@ import pytest
 from features.matrix import vectorize
 from features.spec import Profile
 from models.bundle import load_bundle, read_manifest
-from models.calibration import Calibration
+from models.calibration import Calibration, TopCurve
 from models.caution import Caution
 from models.classifier import Classifier
 from models.decisions import decide
 from models.taxonomy import Taxonomy
+from models.thresholds import Thresholds
 from schemas import columns
 from schemas.errors import SetupError
 from tests.tiny_model import fit_tiny_classifier, tiny_products
@@ -66,13 +67,14 @@ def test_an_unseen_brand_needs_more_confidence(careful: Classifier) -> None:
     products = both_kinds()
     rows = careful.classify(products).to_pylist()
     for row in rows:
-        least = CAUTION.threshold if row["unseen_brand"] else careful.threshold
+        least = CAUTION.threshold if row["unseen_brand"] else careful.thresholds.pooled
         assert (row["decision"] != "review") == (row["confidence"] >= least)
     assert [row["unseen_brand"] for row in rows] == [False, True] * 20
 
 
 def test_the_threshold_of_unseen_brands_never_lowers_that_of_all(classifier: Classifier) -> None:
-    lax = dataclasses.replace(classifier, threshold=0.9, caution=Caution(temperature=1.0, threshold=0.1))
+    strict = Thresholds.equal(0.9, len(classifier.taxonomy.nodes))
+    lax = dataclasses.replace(classifier, thresholds=strict, caution=Caution(temperature=1.0, threshold=0.1))
     for row in lax.classify(both_kinds()).to_pylist():
         assert (row["decision"] != "review") == (row["confidence"] >= 0.9)
 
@@ -84,15 +86,27 @@ def test_a_batch_is_its_rows_alone(careful: Classifier) -> None:
         assert careful.classify(products.slice(row, 1)).equals(together.slice(row, 1))
 
 
+def test_a_curve_fitted_on_known_brands_leaves_products_of_others_alone(careful: Classifier) -> None:
+    curve = TopCurve(a=0.5, b=0.5, shift=0.0)
+    curved = dataclasses.replace(careful, calibration=dataclasses.replace(careful.calibration, top_curve=curve))
+    features = vectorize(both_kinds(), careful.spec)
+    is_new = np.array([row["unseen_brand"] for row in careful.classify(both_kinds()).to_pylist()], np.bool_)
+    plain, bent = careful.probabilities(features), curved.probabilities(features)
+    assert is_new.any()
+    assert np.array_equal(bent[is_new], plain[is_new])
+    assert (bent[~is_new].max(axis=1) < plain[~is_new].max(axis=1)).all()
+
+
 def test_floors_are_thresholds_of_single_rows() -> None:
     taxonomy = Taxonomy((("A", "x"), ("A", "y"), ("B",)))
     random = np.random.default_rng(1)
     probabilities = random.dirichlet(np.full(3, 0.7), 200)
     floors = random.choice([0.0, 0.3, 0.7, 0.95, 1.0], 200)
     ids = pa.array([str(row) for row in range(200)])
-    found = decide(ids, probabilities, taxonomy, 0.5, floors)
+    found = decide(ids, probabilities, taxonomy, np.full(4, 0.5), floors)
     for row in range(200):
-        alone = decide(ids[row : row + 1], probabilities[row : row + 1], taxonomy, max(0.5, floors[row]))
+        thresholds = np.full(4, max(0.5, floors[row]))
+        alone = decide(ids[row : row + 1], probabilities[row : row + 1], taxonomy, thresholds)
         assert found.slice(row, 1).equals(alone)
 
 

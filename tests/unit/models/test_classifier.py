@@ -15,6 +15,7 @@ from features.spec import Profile, classic_spec
 from models.calibration import Calibration
 from models.classifier import Classifier
 from models.taxonomy import Taxonomy
+from models.thresholds import Thresholds
 from models.trees import Trees
 from schemas import columns, stages
 from schemas.errors import SetupError
@@ -124,7 +125,7 @@ def test_a_single_category_is_certain() -> None:
         text=None,
         trees=Trees(model_text="", n_classes=1),
         calibration=Calibration(),
-        threshold=0.9,
+        thresholds=Thresholds.equal(0.9, 1),
     )
     decisions = model.classify(products_of({"product_id": "1", "title": "anything"}))
     assert decisions["confidence"].to_pylist() == [1.0]
@@ -149,8 +150,8 @@ def test_parts_that_do_not_fit_together_are_refused() -> None:
         dataclasses.replace(classic, spec=dataclasses.replace(classic.spec, dense=classic.spec.dense[:3]))
     with pytest.raises(SetupError, match="2 biases"):
         dataclasses.replace(classic, calibration=Calibration(bias=np.zeros(2)))
-    with pytest.raises(SetupError, match="threshold"):
-        dataclasses.replace(classic, threshold=1.5)
+    with pytest.raises(SetupError, match="3 thresholds do not fit"):
+        dataclasses.replace(classic, thresholds=Thresholds.equal(0.5, 3))
 
 
 def test_a_clock_gets_every_stage_and_changes_nothing(classifier: Classifier, products: pa.RecordBatch) -> None:

@@ -17,29 +17,42 @@ from schemas.errors import SetupError
 TAXONOMY = Taxonomy((("A", "x"), ("A", "y", "1"), ("A", "y", "2"), ("B",), ("B", "z"), ("C",)))
 
 
-def decide_one(probabilities: list[float], threshold: float, taxonomy: Taxonomy = TAXONOMY) -> dict[str, object]:
-    batch = decide(pa.array(["p"]), np.array([probabilities]), taxonomy, threshold)
+def thresholds_of(threshold: float | dict[Path, float], taxonomy: Taxonomy) -> npt.NDArray[np.float64]:
+    """Return the same for all nodes, or those given and 1 for the others."""
+    if isinstance(threshold, dict):
+        return np.array([threshold.get(path, 1.0) for path in taxonomy.nodes])
+    return np.full(len(taxonomy.nodes), threshold)
+
+
+def decide_one(
+    probabilities: list[float], threshold: float | dict[Path, float], taxonomy: Taxonomy = TAXONOMY
+) -> dict[str, object]:
+    batch = decide(pa.array(["p"]), np.array([probabilities]), taxonomy, thresholds_of(threshold, taxonomy))
     batch.validate(full=True)
     assert batch.schema == columns.VERDICT
     row: dict[str, object] = batch.to_pylist()[0]
     return row
 
 
-def oracle(probabilities: list[float], taxonomy: Taxonomy, threshold: float) -> tuple[str, Path, float]:
+def oracle(
+    probabilities: list[float], taxonomy: Taxonomy, thresholds: dict[Path, float]
+) -> tuple[str, Path, float]:
     def total(path: Path) -> float:
         return sum(p for p, leaf in zip(probabilities, taxonomy.leaves, strict=True) if leaf[: len(path)] == path)
 
     best = max(range(len(probabilities)), key=lambda leaf: (probabilities[leaf], -leaf))
-    if probabilities[best] >= threshold:
+    if probabilities[best] >= thresholds[taxonomy.leaves[best]]:
         return "accepted", taxonomy.leaves[best], total(taxonomy.leaves[best])
     at: Path = ()
+    deepest: Path = ()
+    decision = "backed_off"
     while children := [node for node in taxonomy.nodes if node[:-1] == at]:
-        likeliest = max(children, key=lambda node: (total(node), -taxonomy.nodes.index(node)))
-        if total(likeliest) < threshold:
-            break
-        at = likeliest
-    if at:
-        return "backed_off", at, total(at)
+        at = max(children, key=lambda node: (total(node), -taxonomy.nodes.index(node)))
+        if total(at) >= thresholds[at]:
+            deepest = at
+            decision = "backed_off" if any(node[:-1] == at for node in taxonomy.nodes) else "accepted"
+    if deepest:
+        return decision, deepest, total(deepest)
     return "review", taxonomy.leaves[best], total(taxonomy.leaves[best])
 
 
@@ -111,14 +124,40 @@ def test_a_sum_an_ulp_above_one_is_published_as_one() -> None:
 
 
 def test_no_rows_give_no_decisions() -> None:
-    batch = decide(pa.array([], pa.string()), np.zeros((0, 6)), TAXONOMY, 0.5)
+    batch = decide(pa.array([], pa.string()), np.zeros((0, 6)), TAXONOMY, thresholds_of(0.5, TAXONOMY))
     assert batch.num_rows == 0
     assert batch.schema == columns.VERDICT
 
 
 def test_probabilities_of_other_shape_are_refused() -> None:
     with pytest.raises(SetupError, match=r"\(1, 5\) do not fit 1 products and 6 categories"):
-        decide(pa.array(["p"]), np.zeros((1, 5)), TAXONOMY, 0.5)
+        decide(pa.array(["p"]), np.zeros((1, 5)), TAXONOMY, thresholds_of(0.5, TAXONOMY))
+
+
+def test_thresholds_of_another_taxonomy_are_refused() -> None:
+    with pytest.raises(SetupError, match="6 thresholds do not fit 8 nodes"):
+        decide(pa.array(["p"]), np.full((1, 6), 1 / 6), TAXONOMY, np.full(6, 0.5))
+
+
+def test_each_node_has_a_threshold_of_its_own() -> None:
+    probabilities = [0.625, 0.0625, 0.0625, 0.0, 0.0, 0.25]
+    row = decide_one(probabilities, {("A", "x"): 0.625})
+    assert (row["decision"], row["category_path"]) == ("accepted", ["A", "x"])
+    row = decide_one(probabilities, {("A", "x"): 0.63, ("A",): 0.75})
+    assert (row["decision"], row["category_path"], row["confidence"]) == ("backed_off", ["A"], 0.75)
+    row = decide_one(probabilities, {("A", "x"): 0.63, ("A",): 0.76})
+    assert (row["decision"], row["category_path"]) == ("review", ["A", "x"])
+
+
+def test_a_node_that_passes_is_published_though_one_above_it_does_not() -> None:
+    row = decide_one([0.0625, 0.375, 0.375, 0.0625, 0.0625, 0.0625], {("A", "y"): 0.75, ("A",): 0.9})
+    assert (row["decision"], row["category_path"], row["confidence"]) == ("backed_off", ["A", "y"], 0.75)
+
+
+def test_a_node_that_is_never_published_is_not_even_if_it_is_certain() -> None:
+    never = decide_one([1.0, 0, 0, 0, 0, 0], {("A", "x"): np.inf, ("A",): 0.5})
+    assert (never["decision"], never["category_path"], never["confidence"]) == ("backed_off", ["A"], 1.0)
+    assert decide_one([1.0, 0, 0, 0, 0, 0], np.inf)["decision"] == "review"
 
 
 paths = st.sets(
@@ -127,40 +166,78 @@ paths = st.sets(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Taxonomy, npt.NDArray[np.float64], float]:
-    """Probabilities in 64ths: sums are exact, and ties are common."""
+def cases(draw: st.DrawFn) -> tuple[Taxonomy, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Probabilities in 64ths: sums are exact, and ties are common. Equal thresholds half of the time."""
     taxonomy = Taxonomy(tuple(draw(paths)))
     rows = []
     for _ in range(draw(st.integers(0, 4))):
         cuts = draw(st.lists(st.integers(0, 64), min_size=taxonomy.n_leaves - 1, max_size=taxonomy.n_leaves - 1))
         rows.append(np.diff([0, *sorted(cuts), 64]) / 64)
-    return taxonomy, np.array(rows).reshape(len(rows), taxonomy.n_leaves), draw(st.integers(0, 64)) / 64
+    n_nodes = len(taxonomy.nodes)
+    sixty_fourths = draw(
+        st.integers(0, 65).map(lambda same: [same] * n_nodes)
+        | st.lists(st.integers(0, 65), min_size=n_nodes, max_size=n_nodes)
+    )
+    return taxonomy, np.array(rows).reshape(len(rows), taxonomy.n_leaves), np.array(sixty_fourths) / 64
 
 
 @settings(max_examples=200, deadline=None)
 @given(cases())
-def test_decisions_equal_the_rule_row_by_row(case: tuple[Taxonomy, npt.NDArray[np.float64], float]) -> None:
-    taxonomy, probabilities, threshold = case
+def test_decisions_equal_the_rule_row_by_row(
+    case: tuple[Taxonomy, npt.NDArray[np.float64], npt.NDArray[np.float64]],
+) -> None:
+    taxonomy, probabilities, thresholds = case
+    of_node = dict(zip(taxonomy.nodes, thresholds.tolist(), strict=True))
     before = probabilities.copy()
     ids = [f"p{r}" for r in range(len(probabilities))]
-    batch = decide(pa.array(ids, pa.string()), probabilities, taxonomy, threshold)
+    batch = decide(pa.array(ids, pa.string()), probabilities, taxonomy, thresholds)
     batch.validate(full=True)
     assert np.array_equal(probabilities, before)
     for row, values, product_id in zip(batch.to_pylist(), probabilities.tolist(), ids, strict=True):
-        decision, path, confidence = oracle(values, taxonomy, threshold)
+        decision, path, confidence = oracle(values, taxonomy, of_node)
         assert (row["product_id"], row["decision"], tuple(row["category_path"])) == (product_id, decision, path)
         assert row["confidence"] == confidence
-        assert (confidence >= threshold) == (decision != "review")
+        assert decision == "review" or confidence >= of_node[path]
         order = sorted(range(len(values)), key=lambda leaf: (-values[leaf], leaf))[:3]
         expected = [{"category_path": list(taxonomy.leaves[i]), "confidence": values[i]} for i in order]
         assert row["alternatives"] == expected
-        if threshold > 0.5:
-            passing = [
-                node for node, path in enumerate(taxonomy.nodes) if _total(values, taxonomy, path) >= threshold
-            ]
-            deepest = max(passing, key=lambda node: len(taxonomy.nodes[node]), default=None)
+        if thresholds.min() > 0.5:
+            passing = [path for path in taxonomy.nodes if _total(values, taxonomy, path) >= of_node[path]]
+            deepest = max(passing, key=len, default=None)
             assert (decision == "review") == (deepest is None)
-            assert deepest is None or taxonomy.nodes[deepest] == path
+            assert deepest is None or deepest == path
+        alone = decide(pa.array([product_id]), np.array([values]), taxonomy, thresholds)
+        assert alone.to_pylist() == [row]
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_equal_thresholds_decide_as_one_threshold_did(
+    case: tuple[Taxonomy, npt.NDArray[np.float64], npt.NDArray[np.float64]],
+) -> None:
+    taxonomy, probabilities, thresholds = case
+    threshold = float(thresholds[0])
+    decisions = decide(
+        pa.array([""] * len(probabilities), pa.string()),
+        probabilities,
+        taxonomy,
+        thresholds_of(threshold, taxonomy),
+    )
+    for row, values in zip(decisions.to_pylist(), probabilities.tolist(), strict=True):
+        at: Path = ()
+        while children := [node for node in taxonomy.nodes if node[:-1] == at]:
+            likeliest = max(
+                children, key=lambda node: (_total(values, taxonomy, node), -taxonomy.nodes.index(node))
+            )
+            if _total(values, taxonomy, likeliest) < threshold:
+                break
+            at = likeliest
+        if max(values) >= threshold:
+            assert row["decision"] == "accepted"
+            assert tuple(row["category_path"]) == taxonomy.leaves[int(np.argmax(values))]
+        else:
+            assert row["decision"] == ("backed_off" if at else "review")
+            assert not at or tuple(row["category_path"]) == at
 
 
 def _total(values: list[float], taxonomy: Taxonomy, path: Path) -> float:

@@ -38,11 +38,11 @@ def test_every_example_product_is_decoded_and_decided(
     confidences = decisions["confidence"].to_numpy()
     assert ((confidences > 0) & (confidences <= 1)).all()
     assert np.array_equal(
-        confidences >= classifier.threshold, [d != "review" for d in decisions["decision"].to_pylist()]
+        confidences >= classifier.thresholds.pooled, [d != "review" for d in decisions["decision"].to_pylist()]
     )
 
 
-@pytest.mark.parametrize("name", ["manifest", "seen_hashes", "taxonomy"])
+@pytest.mark.parametrize("name", ["manifest", "seen_hashes", "taxonomy", "thresholds"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"models.{name}"))
     assert result.attempted > 0

@@ -46,7 +46,7 @@ def made_outcomes(
         LABELLED_PRODUCT,
     )
     ids, truth = (products[name].combine_chunks() for name in ("product_id", "category_path"))
-    decisions = decide(ids, probabilities, taxonomy, 0.6)
+    decisions = decide(ids, probabilities, taxonomy, np.full(len(taxonomy.nodes), 0.6))
     classes_of_rows = classes_of(paths_of(truth), taxonomy.leaves)
     best = probabilities.argmax(axis=1)
     outcomes = Outcomes(
@@ -73,7 +73,7 @@ def made_manifest(
     classes: tuple[Path, ...], *, name: str = "made-up", lineage: dict[str, object] | None = None
 ) -> Manifest:
     return Manifest(
-        format_version=3,
+        format_version=4,
         name=name,
         version="0123456789ab",
         profile="text",
@@ -81,7 +81,7 @@ def made_manifest(
         taxonomy_version=Taxonomy(classes).version,
         feature_spec={},
         feature_fingerprint="fedcba",
-        threshold=0.6,
+        thresholds={"pooled": 0.6, "lowest": 0.5, "highest": 0.9, "never": 1},
         target_precision=0.95,
         calibration={
             "temperature": 1.1,

@@ -66,7 +66,7 @@ def test_a_model_learns_and_says_how_well(tmp_path: Path) -> None:
     assert sum(result.rows.values()) == 400
     assert result.evaluation.n == result.rows["test"]
     assert result.evaluation.accuracy > 0.8  # one title in ten names another category
-    assert result.threshold.precision >= 0.9
+    assert result.choice.precision >= 0.9
     test = PRODUCTS.filter(pa.array(assign_parts(groups_of(PRODUCTS), seed=3) == TEST))
     loaded = load_bundle(tmp_path / "bundle")
     assert evaluate_classifier(loaded, test).summary() == result.evaluation.summary()
@@ -105,7 +105,7 @@ def test_what_can_only_be_learned_by_heart_is_not_published(tmp_path: Path) -> N
         products = products.set_column(place, name, columns.get(name, pa.nulls(400, pa.string())))
     result = fit(products, tmp_path / "bundle")
 
-    assert not result.threshold.is_reached
+    assert result.choice.coverage == 0
     assert result.evaluation.ece < 0.2
 
 

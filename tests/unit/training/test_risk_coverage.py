@@ -66,7 +66,8 @@ def test_at_every_threshold_the_curves_count_what_is_decided(
         assert (np.diff(curve.coverage) >= 0).all()
         assert curve.coverage[-1] == 1
     for threshold in {*curves.any_level.threshold.tolist(), *(number / 64 for number in sixty_fourths)} - {0.0}:
-        decisions = decide(pa.array([""] * len(paths)), probabilities, taxonomy, threshold)
+        thresholds = np.full(len(taxonomy.nodes), threshold)
+        decisions = decide(pa.array([""] * len(paths)), probabilities, taxonomy, thresholds)
         code = np.array(decisions["decision"].to_pylist())
         is_right = is_at_or_above(decisions["category_path"], truth)
         assert_is_point(curves.leaf, threshold, code == "accepted", is_right)

@@ -60,7 +60,7 @@ def test_a_bundle_of_an_older_format_gets_its_card() -> None:
         "model-card.md"
     ]
 
-    assert "published from a probability of 0.6000" in card
+    assert "published from a probability of its own on, 0.50 to 0.90, and 1 never are" in card
     assert "not in training it takes" not in card
 
 
