@@ -1,6 +1,6 @@
 """The stream: Kafka in, decisions out.
 
-A Faust app on a transport of our own (`transport`, `consumer_thread`, `offsets`) hands slices of a partition to a
+A Faust app on a transport of our own (`transport`, `loop_consumer`, `offsets`) hands slices of a partition to a
 pure function (`slices`, `dead_letters`, `dialects`) through two stages (`pipeline`, with its `breaker`) and writes
 the outputs (`routing`): at least once (`delivery`) or exactly once (`transactions`, `partition_transaction`).
 Records stay columns all the way: `batch_format`, `batch_reading`, `columnar_fetch` and `record_slice` on the way

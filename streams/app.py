@@ -15,10 +15,10 @@ from faust.types import TP
 from mode import CrashingSupervisor
 
 from streams.breaker import Breaker
-from streams.consumer_thread import TransportOptions
 from streams.delivery import AtLeastOnce, ProducerOptions
 from streams.health import Health, serve_health
 from streams.lean_start import NoTables
+from streams.loop_consumer import TransportOptions
 from streams.memory import give_back
 from streams.metrics import Counters
 from streams.pipeline import Pipeline, Processor

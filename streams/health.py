@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from faust.types import TP
 
+from streams.columnar_fetch import ColumnarResult
 from streams.metrics import Counters
 from streams.offsets import Partition
 from streams.progress import ProgressWatch, Standing
@@ -82,7 +83,7 @@ class Health:
         """Return the body of `/metrics`."""
         return self._counters.as_text(
             {partition: one.lag for partition, one in self.standings().items() if one.lag is not None},
-            consume_seconds=cast(Consumer, self._app.consumer).thread_cpu_seconds(),
+            consume_seconds=ColumnarResult.cpu_seconds,
             produce_seconds=self._produce_seconds(),
         )
 

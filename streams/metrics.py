@@ -82,7 +82,7 @@ METRICS: Final = (
     LAG,
 )
 
-#: The stages that are not scoring: the thread that fetches, the filling of batches, and everything else.
+#: The stages that are not scoring: taking fetched batches apart, filling those that are sent, and everything else.
 CONSUME: Final = "consume"
 PRODUCE: Final = "produce"
 FRAMEWORK: Final = "framework"
@@ -117,7 +117,7 @@ class Counters:
     ) -> str:
         """Return all metrics in Prometheus' text format 0.0.4; `lags` by topic and partition.
 
-        The seconds are CPU time of the consumer's thread, and of filling batches.
+        The seconds are CPU time of taking fetched batches apart, and of filling those that are sent.
         """
         lines: list[str] = []
         for metric in METRICS:

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 10.0
 _LOOK_EVERY_SECONDS: Final = 0.1
+#: The slices of one fetch reach the agent in about as many turns of the event loop. Without a bound one that never
+#: comes, as its partition was taken away meanwhile, would hold up the others.
+_TURNS_FOR_ONE_FETCH: Final = 100
 
 
 class Event(Protocol):
@@ -54,6 +57,9 @@ class Source(Protocol):
 
     def is_held(self, message: Any) -> bool:
         """Return whether acknowledging the slice would count: its partition was not taken away since."""
+
+    def is_more_coming(self, n_arrived: int) -> bool:
+        """Return whether more slices than so many were fetched that nobody has begun with."""
 
     def taken(self, message: Any) -> None:
         """Note that work on the slice has begun."""
@@ -147,9 +153,16 @@ class Pipeline:
     async def _take_group(self) -> list[Event]:
         events = [await self._waiting.get()]
         n_rows = len(events[0].value)
-        while n_rows < self._group_rows and not self._waiting.empty():
-            events.append(self._waiting.get_nowait())
-            n_rows += len(events[-1].value)
+        turns = _TURNS_FOR_ONE_FETCH
+        while n_rows < self._group_rows and turns:
+            if not self._waiting.empty():
+                events.append(self._waiting.get_nowait())
+                n_rows += len(events[-1].value)
+            elif self._source.is_more_coming(len(events)):
+                turns -= 1
+                await asyncio.sleep(0)
+            else:
+                break
         for event in events:
             self._source.taken(event.message)
         return events

@@ -17,7 +17,7 @@ delivered. Then these rules hold, and each is needed for "nothing is lost":
 - At most `slices_in_flight` slices are handed out and unacknowledged, so buffers stay small and the queue of the
   agent is never full.
 
-The attributes of Faust, mode and aiokafka that this module and `consumer_thread` touch are listed and checked in
+The attributes of Faust, mode and aiokafka that this module and `loop_consumer` touch are listed and checked in
 `tests/unit/streams/test_faust_contract.py`.
 """
 
@@ -36,7 +36,7 @@ from faust.types.tuples import ConsumerMessage, Message, ack_lock
 from mode.utils.futures import notify
 
 from schemas.errors import TransactionLostError
-from streams.consumer_thread import ConsumerThread, Fetched, TransportOptions
+from streams.loop_consumer import Fetched, LoopConsumer, TransportOptions
 from streams.offsets import OffsetLedger, Partition
 from streams.record_slice import RecordSlice
 
@@ -68,7 +68,7 @@ class _Item(NamedTuple):
 class Consumer(driver.Consumer):
     """Faust's consumer, with slices, a ledger of what is acknowledged, and a fetch loop that wakes on events."""
 
-    _thread: ConsumerThread
+    _thread: LoopConsumer
     transport: Transport
     mundane_level = "debug"
 
@@ -82,12 +82,8 @@ class Consumer(driver.Consumer):
         self._is_light_load = False
         super().__init__(*args, **kwargs)
 
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    def thread_cpu_seconds(self) -> float:
-        """Return the CPU time of the thread that fetches; 0 while there is none."""
-        return self._thread.cpu_seconds()
+    def _new_consumer_thread(self) -> LoopConsumer:
+        return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
 
     def end_offset(self, tp: TP) -> int | None:
         """Return the offset up to which the partition could be read, or None if that is not known yet."""
@@ -207,10 +203,9 @@ class Consumer(driver.Consumer):
         self._wake.set()
 
     def close(self) -> None:
-        """Do nothing: the thread closes aiokafka's consumer when it stops.
+        """Do nothing: aiokafka's consumer is closed when its service stops, and leaves the group then.
 
-        Faust calls this from the app's loop if a rebalance begins while stopping; aiokafka's objects belong to the
-        loop of the thread.
+        Faust calls this if a rebalance begins while stopping.
         """
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -275,9 +270,15 @@ class Consumer(driver.Consumer):
             return
         generation = self.app.consumer_generation_id
         await self._pace()
+        self._thread.gate.open()
         fetched = await self._thread.fetch(active, self.transport.options.poll_seconds)
-        self._is_light_load = sum(map(len, fetched.records.values())) < _LIGHT_LOAD_ROWS
-        for item in self._items(fetched):
+        n_records = sum(map(len, fetched.records.values()))
+        self._is_light_load = 0 < n_records < _LIGHT_LOAD_ROWS
+        if self._is_light_load:
+            self._thread.gate.shut()
+        items = list(self._items(fetched))
+        self._n_untaken += sum(item.message is not None and item.tp.topic in self._sliced_topics for item in items)
+        for item in items:
             while self.ledger.in_flight >= self.transport.options.slices_in_flight and self.flow_active:
                 await self._woken()
             if not (self.flow_active and generation == self.app.consumer_generation_id == self._sought_generation):
@@ -285,19 +286,23 @@ class Consumer(driver.Consumer):
             await self._hand_out(item)
 
     async def _pace(self) -> None:
-        """Wait until the agent has taken what it was handed out, if that was little.
+        """Wait until everything handed out is acknowledged, if that was little.
 
-        Under light load every millisecond brings some records. Handing each out at once costs a slice, an event
-        and a pass over the model for a handful of them, and the more of these wait in line, the later all are.
+        Under light load every millisecond brings some records. To hand these out while others are decided and sent
+        costs a pass over the model and a round trip for a handful of them, and the more of these wait in line, the
+        later all are. One group at a time, of all that came while the one before was under way, is soonest done.
         """
-        while self._n_untaken > 0 and self._is_light_load and self.flow_active:
+        while self.ledger.in_flight > 0 and self._is_light_load and self.flow_active:
             await self._woken(timeout=self.transport.options.poll_seconds)
+
+    def is_more_coming(self, n_arrived: int) -> bool:
+        """Return whether more slices than so many were fetched that the agent has not begun with."""
+        return self._n_untaken > n_arrived
 
     def taken(self, message: Message) -> None:
         """Note that the agent has begun to work on a slice."""
         if message.generation_id == self._sought_generation:
             self._n_untaken -= 1
-            self._wake.set()
 
     def _items(self, fetched: Fetched) -> Iterable[_Item]:
         rows = self.transport.options.slice_rows
@@ -343,7 +348,6 @@ class Consumer(driver.Consumer):
             return
         if tp.topic in self._sliced_topics:
             self.ledger.deliver(tp, last=message.offset, resume=resume)
-            self._n_untaken += 1
             self._read_offset[tp] = resume
         elif not await self._is_next(tp, message.offset):
             return

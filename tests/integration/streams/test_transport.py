@@ -11,7 +11,7 @@ import faust
 import pytest
 from mode import CrashingSupervisor
 
-from streams.consumer_thread import TransportOptions
+from streams.loop_consumer import TransportOptions
 from streams.transport import SCHEME, Consumer, SliceSchema, Transport, register_scheme
 from tests.integration.streams.conftest import PATIENCE_SECONDS, Topics
 

@@ -13,8 +13,8 @@ import pytest
 
 from schemas.errors import DependencyUnavailableError, SetupError, StreamHaltedError, TransactionLostError
 from streams.app import build_app
-from streams.consumer_thread import ConsumerThread
 from streams.health import Health
+from streams.loop_consumer import LoopConsumer
 from streams.metrics import Counters
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
@@ -78,7 +78,7 @@ async def test_fetch_wait_and_isolation_reach_the_consumer(app_for: Apps) -> Non
     app = app_for(fetch_wait_seconds=0.123, slices_in_flight=5, slice_rows=77)
     consumer = app.consumer
     assert isinstance(consumer, Consumer)
-    assert isinstance(consumer._thread, ConsumerThread)
+    assert isinstance(consumer._thread, LoopConsumer)
     made = consumer._thread._create_worker_consumer(consumer.transport)
     assert made._fetch_max_wait_ms == 123
     assert made._isolation_level == "read_committed"

@@ -37,7 +37,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
-from mode.threads import QueueServiceThread
+from mode.threads import QueueServiceThread, ServiceThread
 from mode.utils.imports import FactoryMapping
 
 from streams import batch_writing, transport
@@ -51,7 +51,7 @@ def test_the_versions_are_those_the_transport_was_written_against() -> None:
 
 #: Methods that are overridden or called, and their parameters.
 METHODS: list[tuple[Any, str, list[str]]] = [
-    # overridden in streams.consumer_thread.ConsumerThread
+    # overridden in streams.loop_consumer.LoopConsumer
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
     (driver.AIOKafkaConsumerThread, "seek_to_committed", ["self"]),
     (driver.AIOKafkaConsumerThread, "on_thread_stop", ["self"]),
@@ -64,7 +64,17 @@ METHODS: list[tuple[Any, str, list[str]]] = [
         "_fetch_records",
         ["self", "consumer", "active_partitions", "timeout", "max_records"],
     ),
+    (ServiceThread, "start", ["self"]),
+    (ServiceThread, "stop", ["self"]),
+    (ServiceThread, "_stop_children", ["self"]),
+    (ServiceThread, "_stop_futures", ["self"]),
+    (ServiceThread, "_stop_exit_stacks", ["self"]),
     (QueueServiceThread, "call_thread", ["self", "fun", "args", "kwargs"]),
+    (mode.Service, "stop", ["self"]),
+    (mode.Service, "_default_start", ["self"]),
+    # wrapped by streams.fetch_gate.FetchGate
+    (AioFetcher, "_get_actions_per_node", ["self", "assignment"]),
+    (AioFetcher, "_notify", ["self", "future"]),
     (AIOKafkaConsumer, "assignment", ["self"]),
     (AIOKafkaConsumer, "committed", ["self", "partition"]),
     (AIOKafkaConsumer, "seek", ["self", "partition", "offset"]),
@@ -139,6 +149,12 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (AIOKafkaConsumer.start, "isolation_level=self._isolation_level"),
     (AIOKafkaConsumer.start, "self._fetcher = Fetcher("),
     (AioFetcher.__init__, "self._records = "),
+    # requests for records come first in a plan, and a plan is made anew when this future has a result
+    (AioFetcher._get_actions_per_node, "return ( fetch_requests, awaiting_reset,"),
+    (AioFetcher._fetch_requests_routine, "other_futs = [self._wait_consume_future, assignment.unassign_future]"),
+    # without its thread, a service starts and stops as others do
+    (ServiceThread.__init__, "self.thread_loop = thread_loop or asyncio.new_event_loop()"),
+    (ServiceThread.start, "self._thread_started.set()"),
     # the names of the fetcher's module that streams.columnar_fetch replaces, and what it relies on in them
     (AioFetcher._proc_fetch_request, "records = MemoryRecords(part_data[-1]) if records.has_next():"),
     (AioFetcher._proc_fetch_request, "elif records.size_in_bytes() > 0:"),
@@ -243,7 +259,7 @@ def test_a_consumer_record_has_what_a_record_needs() -> None:
     assert {"topic", "partition", "offset", "timestamp", "timestamp_type", "key", "value", "headers"} <= fields
 
 
-def test_the_thread_keeps_the_loop_alive_and_the_consumer_its_thread() -> None:
+def test_the_consumer_of_the_loop_replaces_a_thread() -> None:
     assert issubclass(driver.AIOKafkaConsumerThread, QueueServiceThread)
     assert issubclass(driver.Consumer, ThreadDelegateConsumer)
     assert consumer.ConsumerThread in driver.AIOKafkaConsumerThread.__mro__

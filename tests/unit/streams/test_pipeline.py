@@ -63,6 +63,7 @@ class Rig:
     most_in_a_row: int = 1_000
     current: bool = True
     held: bool = True
+    fetched: int = 0
     sending: asyncio.Event | None = None
     processed: list[int] = field(default_factory=list)
 
@@ -73,6 +74,9 @@ class Rig:
 
     def is_held(self, message: Message) -> bool:
         return self.held
+
+    def is_more_coming(self, n_arrived: int) -> bool:
+        return self.fetched - len(self.taken_at) > n_arrived
 
     def taken(self, message: Message) -> None:
         self.taken_at.append(len(self.processed))
@@ -125,13 +129,18 @@ class Rig:
         last = records[-1]
         return Slice(records, Message(last.topic, last.partition, last.offset), self.journal)
 
-    async def run(self, *slices: Slice, then: Callable[[], bool] | None = None) -> None:
-        """Run the slices through; `then` says when it is over, instead of "all is acknowledged"."""
+    async def run(self, *slices: Slice, then: Callable[[], bool] | None = None, pause: bool = False) -> None:
+        """Run the slices through; `then` says when it is over, instead of "all is acknowledged".
+
+        With `pause` they come in turns of the event loop of their own.
+        """
         is_over = then or (lambda: sum("ack" in one for one in self.journal) >= len(slices))
 
         async def stream() -> AsyncIterator[Slice]:
             for one in slices:
                 yield one
+                if pause:
+                    await asyncio.sleep(0)
             while not is_over():
                 await asyncio.sleep(0.001)
 
@@ -176,6 +185,23 @@ async def test_a_slice_is_told_as_taken_before_the_work_on_it_begins(rig: Rig, w
     await rig.run(*slices, then=lambda: sum(rig.processed) == 3)
     assert len(rig.taken_at) == 3
     assert rig.taken_at[0] == 0
+
+
+async def test_the_slices_of_one_fetch_are_decided_together_though_they_come_one_by_one(
+    rig: Rig, workbench: Workbench
+) -> None:
+    rig.fetched = 4
+    arriving = [rig.slice([workbench.product(f"p{nth}", "lamp", partition=nth)]) for nth in range(4)]
+    await rig.run(*arriving, pause=True)
+    assert rig.processed == [4]
+
+
+async def test_a_slice_of_the_fetch_that_never_comes_does_not_hold_up_the_others(
+    rig: Rig, workbench: Workbench
+) -> None:
+    rig.fetched = 4
+    await rig.run(*(rig.slice([workbench.product(f"p{nth}", "lamp")]) for nth in range(3)))
+    assert sum(rig.processed) == 3
 
 
 async def test_a_slice_that_was_taken_away_while_it_waited_is_given_back_unsent(

@@ -1,9 +1,14 @@
-"""The thread that owns aiokafka's consumer: fetching, positions, going back to what was committed, leaving."""
+"""aiokafka's consumer in the app's event loop: fetching, positions, going back to what was committed, leaving.
+
+Faust gives the consumer a thread with a loop of its own. Here nothing blocks the app's loop for longer than it
+takes to fill a batch, so heartbeats need no such protection, and the thread costs much: in every turn of its loop
+and with every call into it, somebody waits for the interpreter's lock. Under light load that was most of the time
+between an event and its result.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -11,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 from mode.threads import QueueServiceThread
+from mode.utils.futures import maybe_async
 
 from streams.client_watch import watch_client
 from streams.columnar_fetch import install
+from streams.fetch_gate import FetchGate
 from streams.offsets import Partition
 from streams.record_slice import RecordSlice
 
@@ -37,7 +45,7 @@ class TransportOptions:
         slice_rows: most records in one slice.
         slices_in_flight: most slices handed out and not acknowledged.
         fetch_wait_seconds: how long the broker may hold a fetch that finds no data. New data ends the wait.
-        poll_seconds: how long the fetch loop waits for the consumer thread. New data ends the wait.
+        poll_seconds: how long the fetch loop waits for records. New data ends the wait.
         reads_committed: whether records of open and aborted transactions stay hidden.
         on_assignment: awaited with all assigned partitions before their committed offsets are read. A
             transactional delivery fences the partitions' previous owners here.
@@ -64,14 +72,42 @@ class Fetched:
     positions: Mapping[TP, int]
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns aiokafka's consumer.
-
-    The methods that begin with an underscore run in it, the others in the event loop of the app.
-    """
+class LoopConsumer(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread without the thread. `gate` is there once it is started."""
 
     transport: Transport
+    gate: FetchGate
     mundane_level = "debug"  # that a service starts is no news
+    wait_for_shutdown = False
+
+    def __init__(self, consumer: Any, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+
+    async def start(self) -> None:
+        """Start in this loop."""
+        self._thread_started.set()
+        await self._default_start()
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect."""
+        await Service.stop(self)
+
+    async def on_stop(self) -> None:
+        """Do what the thread would do at its end."""
+        await self.on_thread_stop()
+
+    async def _stop_children(self) -> None:
+        await self._default_stop_children()
+
+    async def _stop_futures(self) -> None:
+        await self._default_stop_futures()
+
+    async def _stop_exit_stacks(self) -> None:
+        await self._default_stop_exit_stacks()
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call it here and now; awaited if it is to be."""
+        return await maybe_async(fun(*args, **kwargs))
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         install()
@@ -85,11 +121,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect, and from then on notice if the client stops to work."""
         await super().on_start()
-        client = self._ensure_consumer()._client
-        watch_client(client, "the consumer", self._crash_app)
-
-    def _crash_app(self, error: BaseException) -> None:
-        self.parent_loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.app.crash(error)))
+        consumer = self._ensure_consumer()
+        watch_client(consumer._client, "the consumer", lambda error: asyncio.ensure_future(self.app.crash(error)))
+        self.gate = FetchGate(consumer._fetcher)
 
     async def on_thread_stop(self) -> None:
         """Leave the group and disconnect, but do not wait for a rebalance that others hold up.
@@ -108,10 +142,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def fetch(self, partitions: set[TP], timeout: float) -> Fetched:
         """Wait for data in one of the partitions and return what there is; nothing after `timeout` seconds."""
-        fetched: Fetched = await self.call_thread(self._fetch, self._ensure_consumer(), partitions, timeout)
-        return fetched
-
-    async def _fetch(self, consumer: aiokafka.AIOKafkaConsumer, partitions: set[TP], timeout: float) -> Fetched:
+        consumer = self._ensure_consumer()
         records = await self._fetch_records(
             consumer, partitions, timeout=timeout, max_records=consumer._max_poll_records
         )
@@ -130,10 +161,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         Returns the committed offsets, -1 where there is none.
         """
-        offsets: Mapping[TP, int] = await self.call_thread(self._rewind, self._ensure_consumer())
-        return offsets
-
-    async def _rewind(self, consumer: aiokafka.AIOKafkaConsumer) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
         offsets: dict[TP, int] = {}
         for tp in consumer.assignment():
             offset = await consumer.committed(tp)
@@ -145,13 +173,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 await consumer.seek_to_beginning(tp)
             offsets[TP(tp.topic, tp.partition)] = -1 if offset is None else offset
         return offsets
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that this thread has used; 0 while it does not run. May be called in any thread."""
-        thread = self._thread
-        if thread is None or not thread.is_alive() or thread.ident is None:
-            return 0.0
-        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
     def end_offset(self, tp: TP) -> int | None:
         """Return the offset up to which there is something to read now, as of the last answer to a fetch."""
@@ -168,7 +189,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return answered
 
     def _state(self, tp: TP) -> Any:
-        """Return what aiokafka knows of a partition; None if it is not assigned. May be read in any thread."""
+        """Return what aiokafka knows of a partition; None if it is not assigned."""
         consumer = self._consumer
         subscription = None if consumer is None else consumer._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
