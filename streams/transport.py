@@ -43,7 +43,7 @@ from streams.record_slice import RecordSlice
 SCHEME: Final = "kafkabatch"
 
 #: A fetch that brings fewer records than this says that the stream keeps up easily.
-_LIGHT_LOAD_ROWS: Final = 200
+_LIGHT_LOAD_ROWS: Final = 1_000
 
 
 class SliceSchema(faust.Schema[Any, Any]):
