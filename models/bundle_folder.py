@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -54,13 +58,18 @@ def check_target(to: Path, names: Sequence[str]) -> None:
 def replace_folder(to: Path, contents: Mapping[str, bytes], *, check: Callable[[Path], object]) -> None:
     """Write the files beside `to`, let `check` look at them, and move them into place; all of it or nothing.
 
-    What was at `to` is put back if the move fails. For the moment between two renames there is nothing at `to`.
+    A bundle at `to` is exchanged for the new one in one step, so that there always is one, whole, whenever the
+    process is killed. Where the system cannot (other than Linux, some network file systems) there is nothing at
+    `to` for the moment between two renames; what was there is put back if the second fails. A draft that a killed
+    process left beside `to` is removed.
     """
     target = to.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.draft")
+    draft.mkdir()
+    lock = _locked(draft)
     try:
-        draft.mkdir()
         for name, content in contents.items():
             with (draft / name).open("xb") as file:
                 file.write(content)
@@ -70,6 +79,8 @@ def replace_folder(to: Path, contents: Mapping[str, bytes], *, check: Callable[[
         _move_into_place(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _may_replace(target: Path, names: Sequence[str]) -> bool:
@@ -91,11 +102,48 @@ def _move_into_place(draft: Path, target: Path) -> None:
     if not target.exists():
         draft.rename(target)
         return
+    if _exchange(draft, target):
+        return  # what was there has the draft's name now, and goes as a draft does
     former = target.with_name(f".{target.name}.{secrets.token_hex(4)}.former")
     target.rename(former)
     try:
         draft.rename(target)
-    except OSError:
+    except BaseException:
         former.rename(target)
         raise
     shutil.rmtree(former)
+
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two folders have each other's name, in one step; return whether that could be done."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    failed: int = renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
+    return not failed
+
+
+def _remove_abandoned(target: Path) -> None:
+    for draft in target.parent.glob(f".{glob.escape(target.name)}.*.draft"):
+        lock = _locked(draft)
+        if lock is not None:  # its writer is gone
+            shutil.rmtree(draft, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder while the descriptor returned is open; None if somebody else has, or it cannot be locked."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
+    return None

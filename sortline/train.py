@@ -91,6 +91,8 @@ def train(
     if (from_file is None) != from_topic:
         raise SetupError("give exactly one of --from FILE and --from-topic")
 
+    import signal
+    import sys
     import time
 
     from sortline.console import messages, output
@@ -100,6 +102,8 @@ def train(
     settings = read_settings(
         tracking_uri=tracking_uri, bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix
     )
+    # As Ctrl-C does, so that the draft of a bundle is removed; a shell says 128 + 15 of a process so ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
