@@ -189,7 +189,7 @@ def text_spec(price_edges: Sequence[float]) -> FeatureSpec:
         profile="text",
         blocks=(
             TextBlock(field="title", kind="word", shortest=1, longest=2),
-            TextBlock(field="title", kind="char", shortest=3, longest=5),
+            TextBlock(field="title", kind="char", shortest=2, longest=4),
             TextBlock(field="description", kind="word", shortest=1, longest=2),
             TextBlock(field="brand", kind="word", shortest=1, longest=2),
             TextBlock(field="subcategory", kind="word", shortest=1, longest=2),

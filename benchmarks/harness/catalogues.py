@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.product_files import read_products
 
@@ -47,8 +49,14 @@ def find_file(catalogue: Catalogue, folder: Path | None) -> Path | None:
 
 
 def read_catalogue(catalogue: Catalogue, file: Path) -> pa.Table:
-    """Return the products that count, as `read_products` has them, with their paths cut to `levels`."""
-    return kept_products(read_products(file, labelled=True), catalogue)
+    """Return the products that count, as `read_products` has them, with their paths cut to `levels`.
+
+    They are cut before they are read as products: of a catalogue's rows without a category, training takes none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / file.name
+        pq.write_table(kept_products(pq.read_table(file), catalogue), kept)
+        return read_products(kept, labelled=True)
 
 
 def kept_products(products: pa.Table, catalogue: Catalogue) -> pa.Table:

@@ -50,7 +50,7 @@ def test_another_algorithm_or_other_tables_change_the_fingerprint(monkeypatch: p
 def test_the_default_specs_are_those_of_the_contract() -> None:
     assert [(b.name, b.shortest, b.longest) for b in text_spec(()).blocks] == [
         ("title/word", 1, 2),
-        ("title/char", 3, 5),
+        ("title/char", 2, 4),
         ("description/word", 1, 2),
         ("brand/word", 1, 2),
         ("subcategory/word", 1, 2),
