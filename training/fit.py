@@ -222,6 +222,12 @@ def _split(products: pa.Table, *, seed: int, min_products: int) -> _Split:
         is_train=parts == TRAIN,
         min_products=min_products,
     )
+    too_few = SetupError(
+        f"{products.num_rows} products in {len(groups.unique())} groups of the same title are too few to "
+        "split into parts to train on, to calibrate on and to test on: a hundred is a start."
+    )
+    if len(groups.unique()) == 1:
+        raise too_few
     if len(labels.leaves) < 2:
         raise SetupError(
             f"{products.num_rows} products in {len(labels.leaves)} categories that can be trained are not enough: "
@@ -229,10 +235,7 @@ def _split(products: pa.Table, *, seed: int, min_products: int) -> _Split:
         )
     parts = np.where((labels.targets == EXCLUDED) & (parts != TEST), _NO_PART, parts).astype(np.int8)
     if any(not (parts == part).any() for part in _PART_NAMES) or len(np.unique(folds[parts == TRAIN])) < 2:
-        raise SetupError(
-            f"{products.num_rows} products in {len(groups.unique())} groups of the same title are too few to "
-            "split into parts to train on, to calibrate on and to test on: a hundred is a start."
-        )
+        raise too_few
     return _Split(parts=parts, folds=folds, labels=labels)
 
 
