@@ -14,7 +14,7 @@ import typer
 
 import features
 from schemas.errors import SortlineError
-from sortline import classify, evaluate, produce, sample, stack, tail, topics, train, warm_up, worker
+from sortline import classify, evaluate, labels, produce, sample, stack, tail, topics, train, warm_up, worker
 from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
 from sortline.kernel_cache import settle_kernel_cache
@@ -64,6 +64,7 @@ app.command("tail")(tail.tail)
 app.command("demo")(demo.demo)
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
+app.add_typer(labels.app, name="labels")
 app.add_typer(dead_letters.app, name="dead-letters")
 
 

@@ -27,6 +27,7 @@ COMMANDS = [
     ["stack", "down"],
     ["stack", "status"],
     ["topics", "apply"],
+    ["labels", "audit"],
     ["dead-letters", "list"],
     ["dead-letters", "show"],
     ["dead-letters", "replay"],
