@@ -91,12 +91,13 @@ def test_a_model_has_learned_from_what_is_not_in_its_test_part() -> None:
 
 def test_a_class_that_only_one_model_has_is_not_compared() -> None:
     kettles = ("Home", "Kitchen", "Kettles")
-    leaves = tuple(("Renamed",) if path == kettles else path for path in text().taxonomy.leaves)
+    renamed = ("Home", "Kitchen", "Renamed")
+    leaves = tuple(renamed if path == kettles else path for path in text().taxonomy.leaves)
     other = replace(text(), taxonomy=Taxonomy(leaves))
     compared = compare(other, text(), PRODUCTS)
 
     assert not compared.same_classes
     by_path = {one.path: one for one in compared.categories}
-    assert by_path["Renamed",].candidate is None
+    assert by_path[renamed].candidate is None
     assert by_path[kettles].champion is None
-    assert by_path["Renamed",].gain is None
+    assert by_path[renamed].gain is None

@@ -119,5 +119,5 @@ def test_two_products_a_category_train_a_model_that_publishes_nothing(tmp_path: 
     rows = [row | {"category_path": [f"c{i // 2}"]} for i, row in enumerate(PRODUCTS.to_pylist())]
     result = fit(pa.Table.from_pylist(rows, PRODUCTS.schema), tmp_path / "bundle")
 
-    assert not result.threshold.is_reached
+    assert result.choice.not_published
     assert result.evaluation.coverage == 0
