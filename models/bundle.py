@@ -52,6 +52,7 @@ FILES: Final = (TREES, ARRAYS, SELF_CHECK)
 """What every bundle has."""
 KNOWN_FILES: Final = (*FILES, COMPILED)
 """What a bundle may have."""
+_MADE_WITH: Final = ("lightgbm", "numba", "numpy", "pyarrow", "sortline")
 
 
 def save_bundle(
@@ -103,7 +104,7 @@ def save_bundle(
         },
         metrics=metrics,
         lineage=lineage,
-        libraries={name: library_version(name) for name in ("lightgbm", "numba", "numpy", "pyarrow")},
+        libraries={name: library_version(name) for name in _MADE_WITH},
         created_at=created_at.astimezone(UTC).isoformat(),
         files={
             name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

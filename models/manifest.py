@@ -55,7 +55,7 @@ class Manifest:
             `unseen_brand`: temperature and threshold for products of a brand never seen, or null.
         metrics: of the evaluation; numbers that are not finite are null.
         lineage: of the training rows.
-        libraries: versions that the bundle was made with.
+        libraries: versions that the bundle was made with, this program's among them.
         created_at: RFC 3339, UTC.
         files: every other file of the folder.
     """

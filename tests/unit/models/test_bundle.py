@@ -54,7 +54,7 @@ def test_the_manifest_says_what_the_model_is(bundle: Path, profile: Profile) -> 
     assert manifest.metrics == {"accuracy": 1.0}
     assert manifest.lineage == {"source": "tests"}
     assert manifest.target_precision == 0.95
-    assert set(manifest.libraries) >= {"lightgbm", "numpy"}
+    assert set(manifest.libraries) >= {"lightgbm", "numpy", "sortline"}
     assert manifest.created_at == "2026-01-01T00:00:00+00:00"
     assert sorted(path.name for path in bundle.iterdir()) == sorted(FILES)
 
