@@ -8,6 +8,7 @@ from typing import Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaException,
@@ -24,7 +25,10 @@ _POLL_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicRecord:
-    """One record as the broker holds it; `value` None is a tombstone. The time is in ms, None if it has none."""
+    """One record as the broker holds it; `value` None is a tombstone. The time is in ms, None if it has none.
+
+    It is a `streams.records.Record`, too.
+    """
 
     topic: str
     partition: int
@@ -33,6 +37,12 @@ class TopicRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+    timestamp_type: int = 0
+
+    @property
+    def timestamp(self) -> int:
+        """The time in ms, -1 if it has none."""
+        return -1 if self.timestamp_ms is None else self.timestamp_ms
 
 
 class TopicReader:
@@ -108,6 +118,7 @@ def topic_record(message: Message) -> TopicRecord:
         key=_as_bytes(message.key()),
         value=_as_bytes(message.value()),
         headers=tuple((name, _as_bytes(value)) for name, value in message.headers() or ()),
+        timestamp_type=int(kind == TIMESTAMP_LOG_APPEND_TIME),
     )
 
 

@@ -10,20 +10,10 @@ from typing import Final
 
 from schemas.errors import SetupError
 from sortline.dead_letters.letters import Letter, Place, fold
+from sortline.offset_ranges import OffsetRange, parse_range
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,18})(-(\d{1,18})?)?)?")
-_LAST_OFFSET: Final = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffsetRange:
-    """Offsets of one partition of the dead-letter topic, both ends included."""
-
-    partition: int
-    first: int
-    last: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,28 +51,6 @@ def parse_selection(
         until_ms=None if until is None else _time_ms("--until", until, now_ms),
         ranges=tuple(parse_range(text) for text in offsets),
     )
-
-
-def parse_range(text: str) -> OffsetRange:
-    """Return the offsets that a text means: `3:10-20`, `3:10-` (to the end), `3:10` or `3` (the partition).
-
-    Raises SetupError if it means none.
-
-    >>> parse_range("3:10-20")
-    OffsetRange(partition=3, first=10, last=20)
-    >>> parse_range("3:10")
-    OffsetRange(partition=3, first=10, last=10)
-    """
-    found = _RANGE.fullmatch(text.strip())
-    if found is None:
-        raise SetupError(f"option --offsets: {text!r} is not PARTITION:FROM-TO, such as 0:120-180")
-    partition, first, dash, last = found.groups()
-    if first is None:
-        return OffsetRange(partition=int(partition), first=0, last=_LAST_OFFSET)
-    end = int(last) if last is not None else _LAST_OFFSET if dash else int(first)
-    if end < int(first):
-        raise SetupError(f"option --offsets: {text!r} ends before it begins")
-    return OffsetRange(partition=int(partition), first=int(first), last=end)
 
 
 def parse_place(text: str) -> Place:

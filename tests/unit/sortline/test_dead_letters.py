@@ -10,7 +10,8 @@ from sortline.dead_letters.display import group_json, letter_lines, show_groups
 from sortline.dead_letters.groups import gather
 from sortline.dead_letters.letters import Letter, Mark, fold, read_letter, replayed_headers, state_of
 from sortline.dead_letters.reading import mark_record, read_mark
-from sortline.dead_letters.selection import Selection, parse_place, parse_range, parse_selection
+from sortline.dead_letters.selection import Selection, parse_place, parse_selection
+from sortline.offset_ranges import parse_range
 from sortline.topic_reader import TopicRecord
 from streams.dialects import Dialect, Failure, error_headers
 from streams.records import Header
