@@ -17,6 +17,7 @@ from schemas.errors import SortlineError
 from sortline import classify, evaluate, labels, produce, sample, stack, tail, topics, train, warm_up, worker
 from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
+from sortline.explain import command as explain
 from sortline.kernel_cache import settle_kernel_cache
 
 HELP = """
@@ -61,6 +62,7 @@ app.command("classify")(classify.classify)
 app.command("warm-up")(warm_up.warm_up)
 app.command("worker")(worker.worker)
 app.command("tail")(tail.tail)
+app.command("explain-event")(explain.explain_event)
 app.command("demo")(demo.demo)
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from schemas.topics import TopicNames
 from sortline.main import main
 from sortline.sample import write_products
 from sortline.sample_products import generate_products
+from sortline.topics import apply_topics
+from tests.integration.sortline.published import PARTITIONS, Published, publish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +83,16 @@ def run(
         return printed
 
     return run_here
+
+
+@pytest.fixture(scope="session")
+def published(bootstrap: str, registry_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """Topics in which a worker has published its decisions; tests only look, but for `Published.short_lived`."""
+
+    def apply(names: TopicNames) -> None:
+        with closing(ConfluentRegistry(registry_url)) as registry:
+            apply_topics(bootstrap=bootstrap, registry=registry, names=names, partitions=PARTITIONS)
+
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    with publish(bootstrap, registry_url, prefix, tmp_path_factory.mktemp("published"), apply) as published:
+        yield published

@@ -28,6 +28,7 @@ COMMANDS = [
     ["stack", "status"],
     ["topics", "apply"],
     ["labels", "audit"],
+    ["explain-event"],
     ["dead-letters", "list"],
     ["dead-letters", "show"],
     ["dead-letters", "replay"],
@@ -90,6 +91,10 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
             ["dead-letters", "replay", "--since", "yesterday"],
             "error: option --since: 'yesterday' is neither a time, such as 2026-01-31T08:00 (UTC), "
             "nor an age, such as 90m\n",
+        ),
+        (
+            ["explain-event", "--topic", "created", "--partition", "0", "--offset", "1"],
+            "error: option --topic: decisions are in products.categorized and products.review, not in created\n",
         ),
         (["sample", "--to", "x.xlsx"], "error: option --to: x.xlsx must end in .parquet, .csv or .jsonl\n"),
         (
