@@ -19,6 +19,7 @@ from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
 from sortline.explain import command as explain
 from sortline.kernel_cache import settle_kernel_cache
+from sortline.replay import command as replay
 
 HELP = """
 Sorts product events into categories as they happen.
@@ -63,6 +64,7 @@ app.command("warm-up")(warm_up.warm_up)
 app.command("worker")(worker.worker)
 app.command("tail")(tail.tail)
 app.command("explain-event")(explain.explain_event)
+app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")

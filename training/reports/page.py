@@ -67,7 +67,7 @@ def render_page(report: Report) -> str:
         "offsets": offset_rows(report),
         "model_facts": model_facts(report),
     }
-    return _environment().get_template("report.html.j2").render(values)
+    return html_environment().get_template("report.html.j2").render(values)
 
 
 def categories_of(report: Report) -> Categories:
@@ -129,9 +129,10 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
 
 
 @cache
-def _environment() -> Environment:
+def html_environment(folder: FilePath = TEMPLATES) -> Environment:
+    """Return what renders the pages of a folder; they may include what is in ours, such as the style."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_harmless,

@@ -29,6 +29,7 @@ COMMANDS = [
     ["topics", "apply"],
     ["labels", "audit"],
     ["explain-event"],
+    ["replay"],
     ["dead-letters", "list"],
     ["dead-letters", "show"],
     ["dead-letters", "replay"],
@@ -95,6 +96,15 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
         (
             ["explain-event", "--topic", "created", "--partition", "0", "--offset", "1"],
             "error: option --topic: decisions are in products.categorized and products.review, not in created\n",
+        ),
+        (
+            ["replay", "--model", "m", "--from-offsets", "0:5-2"],
+            "error: option --from-offsets: '0:5-2' ends before it begins\n",
+        ),
+        (
+            ["replay", "--model", "m", "--to", "products.categorized"],
+            "error: option --to: products.categorized is the live topic, and its subscribers would act on these "
+            "decisions: give another topic, or --allow-live if that is what you want\n",
         ),
         (["sample", "--to", "x.xlsx"], "error: option --to: x.xlsx must end in .parquet, .csv or .jsonl\n"),
         (
