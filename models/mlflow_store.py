@@ -21,6 +21,7 @@ from schemas.errors import DependencyUnavailableError, SetupError
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for results
 }
 
 #: What MLflow says when it answers, and the answer is that there is no such thing.

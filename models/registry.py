@@ -37,6 +37,10 @@ FEATURE_FINGERPRINT: Final = "sortline.feature_fingerprint"
 TAXONOMY_VERSION: Final = "sortline.taxonomy_version"
 CONTENT_DIGEST: Final = "sortline.content_digest"
 
+METRICS: Final = ("accuracy", "macro_f1", "coverage", "precision")
+METRIC_PREFIX: Final = "sortline.test."
+"""The figures of the manifest that are tags, too, so that a list of versions is one query."""
+
 _ENTRY: Final = Path(__file__).with_name("pyfunc_entry.py")
 #: Columns, their type and whether they are required. Of whole numbers that may be missing pandas makes floats, and
 #: MLflow converts neither way: they may be either, and `products_from_frame` sees to them.
@@ -127,11 +131,8 @@ def log_bundle(
             )
         version = None
         if registered_name is not None:
-            # Not by log_model: it cannot give the version its tags in the same step.
-            version = mlflow.register_model(logged.model_uri, registered_name, tags=_tags(manifest)).version
-    return LoggedBundle(
-        model_uri=str(logged.model_uri), registered_version=None if version is None else int(version)
-    )
+            version = _register(mlflow.MlflowClient(), logged, registered_name, _tags(manifest))
+    return LoggedBundle(model_uri=str(logged.model_uri), registered_version=version)
 
 
 def set_alias(registered_name: str, alias: str, version: int, *, tracking_uri: str) -> None:
@@ -208,6 +209,21 @@ def download(uri: str, to: Path, *, tracking_uri: str) -> Path:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(to)))
 
 
+def _register(client: Any, logged: Any, name: str, tags: Mapping[str, str]) -> int:
+    """Create a version of the logged model, with its tags in the same step; `log_model` cannot give it any."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    created = client.create_model_version(
+        name, source=logged.model_uri, run_id=logged.run_id, tags=dict(tags), model_id=logged.model_id
+    )
+    return int(created.version)
+
+
 def _is_active(mlflow: Any, run_id: str) -> bool:
     active = mlflow.active_run()
     return active is not None and active.info.run_id == run_id
@@ -221,11 +237,13 @@ def _quoted(text: str) -> str:
 def _tags(manifest: Manifest) -> dict[str, str]:
     """Return what a registered version says of its bundle."""
     digest = manifest.lineage.get("content_digest")
+    figures = {name: manifest.metrics.get(name) for name in METRICS}
     return {
         CONTENT_VERSION: manifest.version,
         FEATURE_FINGERPRINT: manifest.feature_fingerprint,
         TAXONOMY_VERSION: manifest.taxonomy_version,
         **({CONTENT_DIGEST: digest} if isinstance(digest, str) else {}),
+        **{METRIC_PREFIX + name: f"{one:.4f}" for name, one in figures.items() if isinstance(one, float)},
     }
 
 

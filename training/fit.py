@@ -176,7 +176,7 @@ def fit_bundle(
             "version": manifest.version,
         }
         run = log_training(
-            to, manifest, evaluation, report=contents, parameters=parameters, tracking_uri=tracking_uri
+            to, manifest, evaluation, test=test, report=contents, parameters=parameters, tracking_uri=tracking_uri
         )
     return TrainingResult(
         path=to,

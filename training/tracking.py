@@ -1,4 +1,4 @@
-"""A training run in MLflow: settings, figures, the report, and the bundle as a registered model.
+"""A training run in MLflow: settings, figures, dataset, test rows, report, and the bundle as a registered model.
 
 MLflow is imported when a run is logged: that takes seconds.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from models.bundle import Manifest
+from models.mlflow_store import mlflow_client
 from models.registry import log_bundle
-from schemas.errors import DependencyUnavailableError
 from training.evaluation import ClassScore, Evaluation
+from training.held_out_rows import log_test_rows
 
 EXPERIMENT: Final = "sortline"
 _SQLITE: Final = "sqlite:///"
@@ -30,6 +29,7 @@ def log_training(
     manifest: Manifest,
     evaluation: Evaluation,
     *,
+    test: pa.Table,
     report: Mapping[str, str],
     parameters: Mapping[str, object],
     tracking_uri: str,
@@ -37,9 +37,10 @@ def log_training(
     """Log one run with the files of its report, register the bundle under the model's name; return the run's id.
 
     With a `sqlite:///` store the files go to the folder `mlruns` beside the database. A run that cannot be logged
-    to its end is marked as failed. Raises DependencyUnavailableError if MLflow does not answer.
+    to its end is marked as failed. `test`, the test part with all its columns, is kept with the run: promotion
+    compares models on it. Raises DependencyUnavailableError if MLflow does not answer.
     """
-    with _client(tracking_uri) as client:
+    with mlflow_client(tracking_uri) as client:
         run_id: str = client.create_run(_experiment(client, tracking_uri), run_name=manifest.version).info.run_id
         status = "FAILED"
         try:
@@ -47,6 +48,8 @@ def log_training(
                 client.log_param(run_id, name, value)
             for name, number in evaluation.summary().items():
                 client.log_metric(run_id, name, number)
+            _log_dataset(client, run_id, manifest.lineage)
+            log_test_rows(client, run_id, test)
             client.log_text(run_id, _class_table(evaluation), "classes.csv")
             for name, text in report.items():
                 client.log_text(run_id, text, name)
@@ -55,6 +58,17 @@ def log_training(
         finally:
             client.set_terminated(run_id, status)
     return run_id
+
+
+def _log_dataset(client: Any, run_id: str, lineage: Mapping[str, object]) -> None:
+    from mlflow.entities import DatasetInput, InputTag
+
+    from training.mlflow_dataset import dataset_of
+
+    dataset = dataset_of(lineage)
+    if dataset is not None:
+        context = InputTag("mlflow.data.context", "training")
+        client.log_inputs(run_id, datasets=[DatasetInput(dataset._to_mlflow_entity(), [context])])
 
 
 def _experiment(client: Any, tracking_uri: str) -> str:
@@ -75,28 +89,3 @@ def _class_table(evaluation: Evaluation) -> str:
     table.writeheader()
     table.writerows({**asdict(one), "path": " > ".join(one.path)} for one in evaluation.classes)
     return text.getvalue()
-
-
-@contextmanager
-def _client(tracking_uri: str) -> Iterator[Any]:
-    """Give a client of the store, quiet about its own housekeeping."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    with warnings.catch_warnings():
-        # Said of MLflow's own classes while they are imported; nobody here can act on it.
-        warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType", category=UserWarning)
-        import mlflow
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    noisy = [logging.getLogger(name) for name in ("alembic", "mlflow")]
-    levels = [logger.level for logger in noisy]
-    for logger in noisy:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield mlflow.MlflowClient(tracking_uri=tracking_uri)
-    except (MlflowException, SQLAlchemyError) as error:
-        sentence = " ".join(str(error).split())
-        raise DependencyUnavailableError(f"MLflow at {tracking_uri} does not log the run: {sentence}") from error
-    finally:
-        for logger, level in zip(noisy, levels, strict=True):
-            logger.setLevel(level)

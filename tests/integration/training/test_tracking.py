@@ -45,6 +45,7 @@ def test_a_run_holds_settings_figures_report_and_the_bundle_as_a_registered_mode
         "model-card.md",
         "report.html",
         "report.json",
+        "rows",
     }
     assert (tmp_path / "mlruns" / "sortline" / result.tracking_run).is_dir()
     fetched = fetch_bundle("models:/made-up/1", tmp_path / "fetched", tracking_uri=uri)
