@@ -19,6 +19,7 @@ from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
 from sortline.explain import command as explain
 from sortline.kernel_cache import settle_kernel_cache
+from sortline.models_command import command as models_command
 from sortline.replay import command as replay
 
 HELP = """
@@ -70,6 +71,7 @@ app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(labels.app, name="labels")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(models_command.app, name="models")
 
 
 @dataclass(slots=True)
