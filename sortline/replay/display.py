@@ -51,6 +51,9 @@ def summary(report: ReplayReport) -> list[tuple[str, str]]:
     difference = report.difference
     if difference is not None:
         rows.append(("compared", compared_text(report, difference)))
+        if report.models:
+            by = sorted(report.models.items(), key=lambda item: -item[1])
+            rows.append(("then", ", ".join(f"{n:,} by {model}" for model, n in by)))
         if difference.agreement is not None:
             rows.append(("agreement", agreement_text(difference)))
     return rows
@@ -140,6 +143,7 @@ def _difference_json(report: ReplayReport, difference: Difference) -> dict[str, 
         "n_same": difference.n_same,
         "n_identical": difference.n_identical,
         "n_moved": difference.n_moved,
+        "models": report.models,
         "agreement": difference.agreement,
         "n_repeated": report.n_repeated,
         "n_unreadable": report.n_unreadable,

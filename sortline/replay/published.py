@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,10 +42,12 @@ class PublishedOutputs:
 
     Attributes:
         lookup: by input.
+        models: how many of the decisions are of which model, by name and version.
         n_unreadable: events that could not be decoded: whose input they are of is not known.
     """
 
     lookup: Lookup
+    models: Mapping[str, int]
     n_unreadable: int
 
 
@@ -64,6 +67,7 @@ def read_published(
     RangeReader does, and DependencyUnavailableError if the registry does not answer.
     """
     parts: list[Rows] = []
+    models: Counter[str] = Counter()
     n_unreadable = 0
     decoder = Decoder(registry, load_schema("product_categorized"), PRODUCT_CATEGORIZED)
     for topic in (names.categorized, names.review, names.dead_letters):
@@ -71,22 +75,27 @@ def read_published(
             begin(topic, reader.n_offsets)
             for batch in reader.batches():
                 if topic == names.dead_letters:
-                    found = [rows_without_decision(_dead_letters(batch, names.created), DEAD_LETTER)]
+                    lost = rows_without_decision(_dead_letters(batch, names.created), DEAD_LETTER)
                 else:
-                    found, n = _decided(batch, names.created, decoder, paths)
-                    n_unreadable += n
-                parts += [one.take(_is_wanted(one, wanted)) for one in found]
+                    decoded = decoder.decode([value for record in batch if (value := record.value) is not None])
+                    n_unreadable += len(decoded.rejected)
+                    parts.append(_decisions(decoded.batch, names.created, wanted, paths, models))
+                    lost = rows_without_decision(_tombstones(batch, names.created), WITHDRAWN)
+                parts.append(lost.take(_is_wanted(lost, wanted)))
                 advance(len(batch))
-    return PublishedOutputs(lookup=Lookup(Rows.joined(parts)), n_unreadable=n_unreadable)
+    return PublishedOutputs(lookup=Lookup(Rows.joined(parts)), models=models, n_unreadable=n_unreadable)
 
 
-def _decided(batch: Sequence[TopicRecord], created: str, decoder: Decoder, paths: Paths) -> tuple[list[Rows], int]:
-    """Return the rows of a batch of the categorized or review topic, and how many records are unreadable."""
-    decoded = decoder.decode([value for record in batch if (value := record.value) is not None])
-    source: Any = decoded.batch["source"]
-    events = decoded.batch.filter(pc.equal(source.field("topic"), pa.scalar(created)))
-    withdrawn = rows_without_decision(_tombstones(batch, created), WITHDRAWN)
-    return [rows_of_events(events, paths), withdrawn], len(decoded.rejected)
+def _decisions(events: pa.RecordBatch, created: str, wanted: Bounds, paths: Paths, models: Counter[str]) -> Rows:
+    """Return the rows of the events that are of wanted inputs, and count their models."""
+    source: Any = events["source"]
+    events = events.filter(pc.equal(source.field("topic"), pa.scalar(created)))
+    rows = rows_of_events(events, paths)
+    chosen = _is_wanted(rows, wanted)
+    of_wanted = events.filter(pa.array(chosen))
+    names, versions = of_wanted["model_name"].to_pylist(), of_wanted["model_version"].to_pylist()
+    models.update(f"{name} {version}" for name, version in zip(names, versions, strict=True))
+    return rows.take(chosen)
 
 
 def _tombstones(batch: Sequence[TopicRecord], created: str) -> Iterator[tuple[int, int]]:

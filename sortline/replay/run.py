@@ -52,8 +52,9 @@ class ReplayReport:
         topic: the input, and `ranges`: of each partition the first and the last offset that there was to read.
         n_inputs: records read; `kinds`: what became of them, by `KINDS`.
         invalid: the inputs that are dead letters, by reason: partition and offset of each.
-        difference: from what was published, if that was asked for; `n_repeated` decisions for the same input were
-            published before its last, `n_unreadable` published events could not be read.
+        difference: from what was published, if that was asked for; `models` made how many of those decisions,
+            `n_repeated` were published for the same input before the last one, and `n_unreadable` published events
+            could not be read.
         published_to: where the decisions were written, and `n_published` how many.
         seconds: deciding took, reading included.
     """
@@ -65,6 +66,7 @@ class ReplayReport:
     kinds: dict[str, int] = field(default_factory=dict)
     invalid: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     difference: Difference | None = None
+    models: Mapping[str, int] = field(default_factory=dict)
     n_repeated: int = 0
     n_unreadable: int = 0
     published_to: str | None = None
@@ -147,6 +149,7 @@ def _counter(
         begin=lambda topic, n: progress.step(f"Reading {topic}", n),
         advance=progress.advance,
     )
+    report.models = published.models
     report.n_repeated, report.n_unreadable = published.lookup.n_repeated, published.n_unreadable
     return DifferenceCounter(published.lookup, paths)
 

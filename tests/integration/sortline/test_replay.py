@@ -65,6 +65,7 @@ def test_the_same_model_agrees_with_itself_about_everything(
     assert difference["agreement"] == 1.0
     assert difference["n_compared"] == difference["n_identical"] == len(decisions)
     assert difference["moves"] == []
+    assert difference["models"] == {f"tiny {told['model']['version']}": len(decisions)}
     outcomes = {(one["published"], one["now"]): one["n"] for one in difference["counts"]}
     assert outcomes["withdrawn", "withdrawn"] == 1
     assert outcomes["dead letter", "dead letter"] == N_BROKEN
