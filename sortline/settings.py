@@ -54,6 +54,12 @@ class SortlineSettings(BaseSettings):
     tracking_uri: str = Field(
         default="sqlite:///mlflow.db", min_length=1, description="Where MLflow keeps runs and models."
     )
+    model_poll_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=86_400,
+        description="How often a worker looks what models:/name@alias means; an announcement makes it at once.",
+    )
     web_host: str = Field(
         default="127.0.0.1", min_length=1, description="Where a worker serves /health and /ready."
     )

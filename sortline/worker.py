@@ -43,7 +43,8 @@ def worker(
     Start as many workers as there are partitions, at most; each has its share.
     /ready says whether partitions are assigned and moving. What cannot be read
     goes to products.created.dlq with the reason; a flood of it stops the
-    worker.
+    worker. With models:/name@alias it follows the alias: the model is swapped
+    while the worker runs.
 
     Examples:
       sortline worker --model bundles/first
@@ -85,6 +86,7 @@ def worker(
             group_id=settings.group_id,
             static_member=settings.static_member,
             tracking_uri=settings.tracking_uri,
+            model_poll_seconds=settings.model_poll_seconds,
             delivery=settings.delivery,
             web_host=settings.web_host,
             web_port=settings.web_port,

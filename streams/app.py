@@ -14,6 +14,8 @@ import faust
 from faust.types import TP
 from mode import CrashingSupervisor
 
+from schemas.encoding import Encoder
+from streams.announcements import Announcements
 from streams.breaker import Breaker
 from streams.delivery import AtLeastOnce, ProducerOptions
 from streams.health import Health, serve_health
@@ -21,11 +23,17 @@ from streams.lean_start import NoTables
 from streams.loop_consumer import TransportOptions
 from streams.memory import give_back
 from streams.metrics import Counters
+from streams.model_follower import ModelFollower
+from streams.model_store import followed
+from streams.model_watch import ModelWatch
 from streams.pipeline import Pipeline, Processor
 from streams.progress import ProgressWatch
 from streams.settings import WorkerSettings
+from streams.slices import SliceProcessor
+from streams.swap_records import SwapRecords, worker_name
 from streams.transactions import ExactlyOnce
 from streams.transport import SCHEME, Consumer, SliceSchema, Transport, register_scheme
+from streams.warm_up import made_up_products
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +47,13 @@ _TRANSACTION_TIMEOUT_SECONDS: Final = 60.0
 _GIVE_BACK_SECONDS: Final = 10.0
 
 
-def build_app(settings: WorkerSettings, processor: Processor, *, counters: Counters | None = None) -> faust.App:
+def build_app(
+    settings: WorkerSettings, processor: Processor, *, swap_encoder: Encoder, counters: Counters | None = None
+) -> faust.App:
     """Return the app, not started. Call it in the event loop that is going to run it.
 
     Every slice goes through `processor` and is acknowledged once its outputs are safe in Kafka. Nothing but a
-    crash leaves the agent: bad data becomes dead letters.
+    crash leaves the agent: bad data becomes dead letters. `swap_encoder` is that of `columns.MODEL_SWAP`.
     """
     counters = counters or Counters()
     app = _new_app(settings)
@@ -53,6 +63,12 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
     app.boot_strategy.enable_kafka_producer = False  # all outputs go through the delivery
     transport = cast(Transport, app.transport)
     transport.options = _transport_options(settings, delivery)
+    swaps = SwapRecords(
+        encoder=swap_encoder,
+        group_id=settings.group_id,
+        worker=worker_name(settings.static_member),
+        now_ms=now_ms,
+    )
     topic = app.topic(settings.topics.created, schema=SliceSchema())
 
     @app.agent(topic, name="classify", concurrency=1, supervisor_strategy=CrashingSupervisor)
@@ -63,6 +79,7 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
             processor=processor,
             delivery=delivery,
             topics=settings.topics,
+            swaps=swaps,
             breaker=Breaker(
                 most_in_a_row=settings.dead_letters_in_a_row,
                 most_share=settings.dead_letters_share,
@@ -81,7 +98,13 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
 
     _log_assignments(app)
     watch = ProgressWatch(stuck_after_seconds=settings.stuck_after_seconds)
-    health = Health(app, counters, watch, produce_seconds=lambda: delivery.filler.cpu_seconds)
+    health = Health(
+        app,
+        counters,
+        watch,
+        model=lambda: processor.model,
+        produce_seconds=lambda: delivery.filler.cpu_seconds,
+    )
     serve_health(app, health)
 
     @app.timer(interval=_GIVE_BACK_SECONDS)  # type: ignore[untyped-decorator]  # as Faust has it
@@ -89,6 +112,22 @@ def build_app(settings: WorkerSettings, processor: Processor, *, counters: Count
         await asyncio.to_thread(give_back)
 
     return app
+
+
+def follow_model(app: faust.App, settings: WorkerSettings, processor: SliceProcessor, counters: Counters) -> None:
+    """Let the app swap the processor's model when its alias means another one, if it is named by an alias."""
+    store = followed(settings.model, settings.tracking_uri)
+    if store is None:
+        return
+    follower = ModelFollower(
+        store=store,
+        server=processor,
+        try_out=lambda classifier: classifier.classify(made_up_products()),
+        counters=counters,
+        poll_seconds=settings.model_poll_seconds,
+    )
+    announcements = Announcements(settings.bootstrap, settings.topics.announced, store.name)
+    app.add_dependency(ModelWatch(follower, announcements))
 
 
 def now_ms() -> int:
@@ -136,7 +175,12 @@ def _new_delivery(settings: WorkerSettings) -> AtLeastOnce | ExactlyOnce:
     options = ProducerOptions(
         bootstrap=settings.bootstrap,
         input_topic=settings.topics.created,
-        output_topics=(settings.topics.categorized, settings.topics.review, settings.topics.dead_letters),
+        output_topics=(
+            settings.topics.categorized,
+            settings.topics.review,
+            settings.topics.dead_letters,
+            settings.topics.swaps,
+        ),
         client_id=f"sortline-{settings.group_id}",
         max_batch_bytes=settings.max_batch_bytes,
         compression=settings.compression,

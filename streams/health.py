@@ -17,6 +17,7 @@ from streams.columnar_fetch import ColumnarResult
 from streams.metrics import Counters
 from streams.offsets import Partition
 from streams.progress import ProgressWatch, Standing
+from streams.served_model import ModelStamp
 from streams.transport import Consumer
 
 if TYPE_CHECKING:
@@ -35,13 +36,18 @@ class Health:
         counters: Counters,
         watch: ProgressWatch,
         *,
+        model: Callable[[], ModelStamp],
         produce_seconds: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Put together what is asked for its state; `produce_seconds` returns the CPU time of filling batches."""
+        """Put together what is asked for its state.
+
+        `model` returns which one is served, `produce_seconds` the CPU time of filling batches.
+        """
         self._app = app
         self._counters = counters
         self._watch = watch
+        self._model = model
         self._produce_seconds = produce_seconds
         self._clock = clock
 
@@ -83,6 +89,7 @@ class Health:
         """Return the body of `/metrics`."""
         return self._counters.as_text(
             {partition: one.lag for partition, one in self.standings().items() if one.lag is not None},
+            self._model(),
             consume_seconds=ColumnarResult.cpu_seconds,
             produce_seconds=self._produce_seconds(),
         )

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from streams.served_model import ModelStamp
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
@@ -62,9 +64,20 @@ DELIVERY_SECONDS: Final = Metric(
 LAG: Final = Metric(
     name="sortline_lag_records", kind="gauge", help="Offsets between what is finished and the end of a partition."
 )
+MODEL_SWAPS: Final = Metric(
+    name="sortline_model_swaps_total", kind="counter", help="Times that another model took over in this process."
+)
+MODEL_FAILURES: Final = Metric(
+    name="sortline_model_failures_total",
+    kind="counter",
+    help="Times that the model registry did not answer, or that a new model was not taken; the one before stays.",
+)
+MODEL_INFO: Final = Metric(
+    name="sortline_model_info", kind="gauge", help="Always 1; the labels tell which model decides now."
+)
 
 #: Everything a worker tells, in the order it tells it. CPU_SECONDS is asked of the system; LAG has a value for
-#: each partition.
+#: each partition, MODEL_INFO its own labels.
 METRICS: Final = (
     RECORDS,
     CATEGORIZED,
@@ -80,6 +93,9 @@ METRICS: Final = (
     STAGE_CPU_SECONDS,
     CPU_SECONDS,
     LAG,
+    MODEL_SWAPS,
+    MODEL_FAILURES,
+    MODEL_INFO,
 )
 
 #: The stages that are not scoring: taking fetched batches apart, filling those that are sent, and everything else.
@@ -113,9 +129,14 @@ class Counters:
         return self._values[metric.name]
 
     def as_text(
-        self, lags: Mapping[tuple[str, int], int], *, consume_seconds: float = 0.0, produce_seconds: float = 0.0
+        self,
+        lags: Mapping[tuple[str, int], int],
+        model: ModelStamp,
+        *,
+        consume_seconds: float = 0.0,
+        produce_seconds: float = 0.0,
     ) -> str:
-        """Return all metrics in Prometheus' text format 0.0.4; `lags` by topic and partition.
+        """Return all metrics in Prometheus' text format 0.0.4; `lags` by topic and partition, `model` as served.
 
         The seconds are CPU time of taking fetched batches apart, and of filling those that are sent.
         """
@@ -132,6 +153,18 @@ class Counters:
                     f'{metric.name}{{topic="{topic}",partition="{partition}"}} {lag}'
                     for (topic, partition), lag in sorted(lags.items())
                 ]
+            elif metric is MODEL_INFO:
+                labels = {
+                    "name": model.name,
+                    "version": model.version,
+                    "registered_version": model.registered_version or "",
+                }
+                told = ",".join(f'{name}="{_escaped(str(value))}"' for name, value in labels.items())
+                lines.append(f"{metric.name}{{{told}}} 1")
             else:
                 lines.append(f"{metric.name} {self.value(metric):.10g}")
         return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

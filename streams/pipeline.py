@@ -27,7 +27,9 @@ from streams.delivery import Delivery, Refusal
 from streams.metrics import Counters
 from streams.record_slice import RecordGroup, RecordSlice
 from streams.records import Output, Record, place_of
+from streams.served_model import ModelStamp
 from streams.slices import SliceOutputs
+from streams.swap_records import SwapRecords
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,10 @@ class Processor(Protocol):
     def dead_letter_office(self) -> DeadLetterOffice:
         """Writes the dead letters of this group."""
 
+    @property
+    def model(self) -> ModelStamp:
+        """Which model decides now."""
+
     def process(self, records: Sequence[Record]) -> SliceOutputs:
         """Decide on every record."""
 
@@ -93,6 +99,7 @@ class Pipeline:
         processor: decides; called in `executor`, one call at a time.
         delivery: writes.
         topics: where to.
+        swaps: tell which model classifies what.
         breaker: stops the stream when too much is bad.
         counters: of the worker.
         executor: a thread for the work that would block the event loop.
@@ -107,6 +114,7 @@ class Pipeline:
         processor: Processor,
         delivery: Delivery,
         topics: TopicNames,
+        swaps: SwapRecords,
         breaker: Breaker,
         counters: Counters,
         executor: Executor,
@@ -117,6 +125,7 @@ class Pipeline:
         self._processor = processor
         self._delivery = delivery
         self._topics = topics
+        self._swaps = swaps
         self._breaker = breaker
         self._counters = counters
         self._executor = executor
@@ -229,6 +238,7 @@ class Pipeline:
                     self._source.abandon(event.message)
                 continue
             try:
+                await self._send_swaps(self._swaps.due(scored.events, outputs.model))
                 n_refused = await self._send(outputs)
                 for event in scored.events:
                     event.ack()
@@ -238,6 +248,17 @@ class Pipeline:
             await self._delivery.end(sources)
             self._counters.add(metrics.DELIVERY_SECONDS, time.perf_counter() - started)
             self._count(scored, n_refused)
+
+    async def _send_swaps(self, swaps: Sequence[Output]) -> None:
+        """Send the swap records, before the outputs: without transactions, no output is without its record."""
+        if not swaps:
+            return
+        topic = self._topics.swaps
+        if refusals := await self._delivery.send(topic, swaps):
+            raise StreamHaltedError(
+                f"topic {topic} does not take which model classifies {place_of(refusals[0].output.record)} "
+                f"({refusals[0].error}): compare its configuration with what `sortline topics apply` creates"
+            )
 
     async def _send(self, outputs: SliceOutputs) -> tuple[int, int]:
         """Send everything; return how many for the categorized and the review topic became dead letters."""

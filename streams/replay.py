@@ -13,7 +13,8 @@ from schemas.encoding import Encoder
 from schemas.registry import SchemaRegistry
 from streams.dialects import read_failure
 from streams.records import Output, Record
-from streams.slices import Classifier, SliceOutputs, SliceProcessor
+from streams.served_model import Classifier
+from streams.slices import SliceOutputs, SliceProcessor
 
 Destination: TypeAlias = Literal["categorized", "review", "dead_letters"]
 

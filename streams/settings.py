@@ -22,6 +22,7 @@ class WorkerSettings:
         group_id: consumer group; also the `connector.name` of dead letters and part of the outputs' `ce_source`.
         static_member: `group.instance.id`: a worker that comes back in time keeps its partitions.
         tracking_uri: MLflow's store, for a model from there.
+        model_poll_seconds: how often to look what the alias means; an announcement makes it at once.
         delivery: `exactly-once` writes outputs and commits in transactions; `at-least-once` repeats after a crash.
         web_host: where /health, /ready and /metrics are served.
         web_port: of the same.
@@ -55,6 +56,7 @@ class WorkerSettings:
     group_id: str = "sortline"
     static_member: str | None = None
     tracking_uri: str | None = None
+    model_poll_seconds: float = 30.0
     delivery: DeliveryMode = "exactly-once"
     web_host: str = "127.0.0.1"
     web_port: int = 6066

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from streams.dialects import DEFAULT_DIALECT, Dialect
 from streams.output_columns import Envelope, Outputs, OutputSlice, OutputWriter, sorted_out
 from streams.record_slice import RecordGroup
 from streams.records import Output, Record
+from streams.served_model import Classifier, ModelStamp, ServedModel
 
 if TYPE_CHECKING:
     from schemas.decoding import Decoder
@@ -58,29 +59,6 @@ _TOMBSTONE_WITHOUT_KEY: Final = "a record without value withdraws a product, and
 _TOO_MANY_INTERNAL_ERRORS: Final = 16
 
 
-class Taxonomy(Protocol):
-    """What a published event tells of the categories."""
-
-    @property
-    def version(self) -> str: ...  # noqa: D102  # told above
-
-
-class Classifier(Protocol):
-    """What the stream needs of a model: `models.classifier.Classifier` is one."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102  # as published
-    @property
-    def version(self) -> str: ...  # noqa: D102
-    @property
-    def feature_fingerprint(self) -> str: ...  # noqa: D102
-    @property
-    def taxonomy(self) -> Taxonomy: ...  # noqa: D102
-
-    def classify(self, products: pa.RecordBatch, clock: StageClock | None = None) -> pa.RecordBatch:
-        """Decide on `columns.PRODUCT`: a batch of `columns.DECISION`, in the order given."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceOutputs:
     """What became of the records of a slice; each list in the order of the records.
@@ -92,6 +70,7 @@ class SliceOutputs:
         dead_positions: where in the slice the records of `dead_letters` stood.
         n_tombstones: how many of `categorized` are tombstones.
         n_backed_off: how many of `categorized` name only an ancestor.
+        model: which one decided, on all of them.
         stage_ns: CPU nanoseconds of each stage of the work.
     """
 
@@ -101,6 +80,7 @@ class SliceOutputs:
     dead_positions: Sequence[int]
     n_tombstones: int
     n_backed_off: int
+    model: ModelStamp
     stage_ns: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -110,11 +90,12 @@ class SliceOutputs:
 
 
 class SliceProcessor:
-    """Turns slices into outputs. Synchronous; call it from one thread at a time, but any thread.
+    """Turns slices into outputs. Synchronous; call `process` from one thread at a time, but any thread.
 
     Args:
         decoder: of the input's values, to `columns.PRODUCT`.
-        classifier: the model.
+        classifier: the model to begin with.
+        registered_version: its number in the model registry, if it is from there.
         encoder: of `columns.PRODUCT_CATEGORIZED`, for the categorized topic.
         review_encoder: the same for the review topic, where the registry may know the schema by another id.
         group_id: of the consumer group: the outputs' `ce_source` is `/sortline/<group_id>`.
@@ -127,6 +108,7 @@ class SliceProcessor:
         *,
         decoder: Decoder,
         classifier: Classifier,
+        registered_version: int | None = None,
         encoder: Encoder,
         review_encoder: Encoder | None = None,
         group_id: str,
@@ -134,15 +116,9 @@ class SliceProcessor:
         dialect: Dialect = DEFAULT_DIALECT,
     ) -> None:
         self._decoder = decoder
-        self._classifier = classifier
+        self._model = ServedModel.of(classifier, registered_version)
         self._encoder = encoder
         self._review_encoder = review_encoder or encoder
-        self._constants = {
-            "model_name": pa.array([classifier.name]),
-            "model_version": pa.array([classifier.version]),
-            "feature_fingerprint": pa.array([classifier.feature_fingerprint]),
-            "taxonomy_version": pa.array([classifier.taxonomy.version]),
-        }
         self._source = f"/sortline/{group_id}"
         self._dead_letters = DeadLetterOffice(group_id=group_id, dialect=dialect)
         self._now_ms = now_ms
@@ -153,8 +129,17 @@ class SliceProcessor:
         """Writes the dead letters of this group."""
         return self._dead_letters
 
+    @property
+    def model(self) -> ModelStamp:
+        """Which model decides on what is processed from now on."""
+        return self._model.stamp
+
+    def swap(self, classifier: Classifier, registered_version: int | None = None) -> None:
+        """Decide by another model from the next call of `process` on; any thread may call this at any time."""
+        self._model = ServedModel.of(classifier, registered_version)
+
     def process(self, records: Sequence[Record]) -> SliceOutputs:
-        """Decide on every record; order is kept, and nothing is changed.
+        """Decide on every record, all by the same model; order is kept, and nothing is changed.
 
         The records may come from several partitions. Values that cannot be decoded, are not valid, or that the
         model fails on become dead letters; null values become tombstones for subscribers.
@@ -162,14 +147,21 @@ class SliceProcessor:
         Raises DependencyUnavailableError if the registry does not answer: nothing is decided then, try again. Any
         other exception is a fault of this program or its set-up, not of a record.
         """
+        model = self._model  # read once: another thread may swap it meanwhile
         if not len(records):
             return SliceOutputs(
-                categorized=(), review=(), dead_letters=(), dead_positions=(), n_tombstones=0, n_backed_off=0
+                categorized=(),
+                review=(),
+                dead_letters=(),
+                dead_positions=(),
+                n_tombstones=0,
+                n_backed_off=0,
+                model=model.stamp,
             )
         clock = self._clock
         clock.start()
         group = RecordGroup.of(records)
-        draft = _Draft(now_ms=self._now_ms(), places=np.full(len(group), _CATEGORIZED, np.uint8))
+        draft = _Draft(model=model, now_ms=self._now_ms(), places=np.full(len(group), _CATEGORIZED, np.uint8))
         is_null = group.value_sizes < 0
         valued = np.arange(len(group))
         if is_null.any():
@@ -216,8 +208,8 @@ class SliceProcessor:
             batch, where = batch.filter(pa.array(is_valid)), where[is_valid]
         clock.lap(stages.VALIDATE)
         if batch.num_rows:
-            decisions = self._classifier.classify(batch, clock)
-            datums = self._encoded(decisions, group, where, draft.now_ms)
+            decisions = draft.model.classifier.classify(batch, clock)
+            datums = self._encoded(decisions, group, where, draft)
             clock.lap(stages.ENCODE)
             draft.decided.append((where, datums))
             decided = Texts.of(decisions.column(_DECISION_AT))
@@ -226,12 +218,12 @@ class SliceProcessor:
         draft.n_decided += len(positions)
         draft.faults.update(faults)
 
-    def _encoded(self, decisions: pa.RecordBatch, group: RecordGroup, where: I64, now_ms: int) -> Datums:
+    def _encoded(self, decisions: pa.RecordBatch, group: RecordGroup, where: I64, draft: _Draft) -> Datums:
         """Return the decisions tied to their input records, as `columns.PRODUCT_CATEGORIZED`."""
         columns: dict[str, Column] = dict(zip(decisions.schema.names, decisions.columns, strict=True))
-        columns |= self._constants
+        columns |= draft.model.constants
         columns["source"] = group.places(where)
-        columns["categorized_at"] = pa.array([now_ms], _TIME)
+        columns["categorized_at"] = pa.array([draft.now_ms], _TIME)
         return self._encoder.encode_columns(columns, len(where))
 
     def _outputs(self, group: RecordGroup, draft: _Draft) -> SliceOutputs:
@@ -280,6 +272,7 @@ class SliceProcessor:
             dead_positions=dead_positions,
             n_tombstones=n_tombstones,
             n_backed_off=draft.n_backed_off,
+            model=draft.model.stamp,
             stage_ns=self._clock.taken(),
         )
 
@@ -299,12 +292,14 @@ class _Draft:
     """What is known of a group of records so far.
 
     Attributes:
+        model: that decides.
         now_ms: when it is decided.
         places: uint8 (n): where each record goes, if nothing is wrong with it.
         decided: positions of records, and their encoded decisions in the same order.
         faults: what is wrong, by position.
     """
 
+    model: ServedModel
     now_ms: int
     places: npt.NDArray[np.uint8]
     decided: list[tuple[I64, Datums]] = field(default_factory=list)

@@ -27,6 +27,7 @@ _LONGEST_WAIT_SECONDS: Final = 5.0
 _DEFAULT_MAX_MESSAGE_BYTES: Final = 1_048_588
 #: A dead letter is its original plus headers, which may hold a stack trace.
 _DEAD_LETTER_OVERHEAD_BYTES: Final = 16_384
+_OUTPUT: Final = "product_categorized"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +90,17 @@ class Ready:
     """What a worker learns from waiting.
 
     Attributes:
-        topics: facts of the four topics of the stream.
+        topics: facts of the topics of the stream.
         categorized_id: the registry's id of our schema in the categorized topic.
         review_id: of the same in the review topic.
+        swaps_id: of the schema of swap records.
         max_batch_bytes: what every output topic takes.
     """
 
     topics: Mapping[str, TopicFacts]
     categorized_id: SchemaId
     review_id: SchemaId
+    swaps_id: SchemaId
     max_batch_bytes: int
 
 
@@ -116,28 +119,30 @@ def wait_until_ready(
     DependencyUnavailableError if there is no answer within the deadline.
     """
     patience = _Patience(clock() + deadline_seconds, sleep, clock)
-    wanted = frozenset({names.created, names.categorized, names.review, names.dead_letters})
+    wanted = frozenset({names.created, names.categorized, names.review, names.dead_letters, names.swaps})
     topics = patience.wait("kafka", lambda: broker.topics(wanted))
     if missing := sorted(wanted - topics.keys()):
         raise SetupError(f"topic {', '.join(missing)} does not exist: run `sortline topics apply`")
-    categorized_id = patience.wait("registry", lambda: _schema_id(registry, names.categorized))
-    review_id = patience.wait("registry", lambda: _schema_id(registry, names.review))
+    categorized_id = patience.wait("registry", lambda: _schema_id(registry, names.categorized, _OUTPUT))
+    review_id = patience.wait("registry", lambda: _schema_id(registry, names.review, _OUTPUT))
+    swaps_id = patience.wait("registry", lambda: _schema_id(registry, names.swaps, "model_swap"))
     _warn_of_odd_topics(topics, names)
     outputs = (names.categorized, names.review, names.dead_letters)
     return Ready(
         topics=topics,
         categorized_id=categorized_id,
         review_id=review_id,
+        swaps_id=swaps_id,
         max_batch_bytes=min(topics[name].max_message_bytes for name in outputs),
     )
 
 
-def _schema_id(registry: SchemaRegistry, topic: str) -> SchemaId:
+def _schema_id(registry: SchemaRegistry, topic: str, schema: str) -> SchemaId:
     """Return the id of exactly our schema: by the id of another one readers would misread our bytes."""
     subject = f"{topic}-value"
     if registry.latest(subject) is None:
         raise SetupError(f"subject {subject} is not in the schema registry: run `sortline topics apply`")
-    return registry.register(subject, load_schema("product_categorized"))
+    return registry.register(subject, load_schema(schema))
 
 
 def _warn_of_odd_topics(topics: Mapping[str, TopicFacts], names: TopicNames) -> None:

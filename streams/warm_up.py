@@ -54,6 +54,11 @@ class MadeUpRecord:
     headers: Sequence[Header] = ()
 
 
+def made_up_products() -> pa.RecordBatch:
+    """Return the products, as `columns.PRODUCT`."""
+    return pa.RecordBatch.from_pylist(list(_PRODUCTS), columns.PRODUCT)
+
+
 def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> int:
     """Process made-up products as if they came from the topic, and drop the outputs; return how many.
 
@@ -62,9 +67,8 @@ def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> 
     subject, schema = f"{topic}-value", load_schema("product_created")
     if registry.latest(subject) is None:
         return 0
-    products = pa.RecordBatch.from_pylist(list(_PRODUCTS), columns.PRODUCT)
     # Not by the latest schema's id: that may be another schema, and nothing would decode.
-    values = Encoder(schema, registry.register(subject, schema)).encode(products)
+    values = Encoder(schema, registry.register(subject, schema)).encode(made_up_products())
     records: list[Record] = [
         MadeUpRecord(topic=topic, partition=0, offset=offset, key=str(product["product_id"]).encode(), value=value)
         for offset, (product, value) in enumerate(zip(_PRODUCTS, values, strict=True))

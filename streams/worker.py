@@ -17,13 +17,10 @@ import asyncio
 import logging
 import signal
 import socket
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from models.bundle import load_bundle
-from models.classifier import Classifier
+from models.registry import is_registry_uri
 from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
@@ -36,12 +33,14 @@ from schemas.errors import (
     TransactionLostError,
 )
 from schemas.registry import ConfluentRegistry
-from streams.app import build_app, now_ms
+from streams.app import build_app, follow_model, now_ms
 from streams.cold_start import compile_if_cold
 from streams.deadline import deadline
 from streams.lean_start import keep_pandas_out, keep_scipy_out_of_numba
 from streams.logs import configure_logging
 from streams.memory import let_go_of_code, return_memory_early
+from streams.metrics import Counters
+from streams.model_store import open_model
 from streams.settings import WorkerSettings
 from streams.slices import SliceProcessor
 from streams.startup import KafkaBroker, Ready, wait_until_ready
@@ -70,7 +69,7 @@ def run_worker(settings: WorkerSettings) -> int:
     """
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     return_memory_early()
-    if not _is_in_mlflow(settings.model):
+    if not is_registry_uri(settings.model):
         keep_pandas_out()
     keep_scipy_out_of_numba()
     try:
@@ -83,14 +82,14 @@ def run_worker(settings: WorkerSettings) -> int:
     batch_bytes = max(_LEAST_BATCH_BYTES, min(settings.max_batch_bytes, ready.max_batch_bytes))
     # Not on uvloop: writing to a connection that the broker just closed raises RuntimeError there, which aiokafka
     # (0.14, its issue 1038) does not expect: its task that fetches metadata ends, and the producer waits for ever.
-    return asyncio.run(_serve(replace(settings, max_batch_bytes=batch_bytes), processor))
+    return asyncio.run(_serve(replace(settings, max_batch_bytes=batch_bytes), processor, ready))
 
 
 def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     """Load and warm the model, and wait for everything that the worker needs."""
     require_free_port(settings.web_host, settings.web_port)
     compile_if_cold()
-    classifier = load_model(settings.model, settings.tracking_uri)
+    classifier, registered_version = open_model(settings.model, settings.tracking_uri)
     registry = ConfluentRegistry(settings.registry_url)
     ready = wait_until_ready(
         broker=KafkaBroker(settings.bootstrap),
@@ -104,6 +103,7 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     processor = SliceProcessor(
         decoder=Decoder(registry, load_schema("product_created"), columns.PRODUCT),
         classifier=classifier,
+        registered_version=registered_version,
         encoder=encoder,
         review_encoder=None if is_same else Encoder(schema, ready.review_id),
         group_id=settings.group_id,
@@ -119,6 +119,7 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
         extra={
             "model_name": classifier.name,
             "model_version": classifier.version,
+            "registered_version": registered_version,
             "tree_scorer": trees.scorer,
         },
     )
@@ -138,33 +139,16 @@ def require_free_port(host: str, port: int) -> None:
         ) from error
 
 
-def load_model(model: str, tracking_uri: str | None) -> Classifier:
-    """Load the bundle from a folder, or from MLflow if the name begins with `models:/` or `runs:/`.
-
-    Raises BundleError if it cannot be trusted, SetupError if it cannot be found.
-    """
-    if not _is_in_mlflow(model):
-        return load_bundle(Path(model))
-    # MLflow takes seconds to import; a worker with a plain folder does without.
-    from models.registry import fetch_bundle
-
-    if not tracking_uri:
-        raise SetupError(f"model {model}: the setting tracking_uri must say where MLflow keeps it")
-    with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
-        return load_bundle(fetch_bundle(model, Path(folder) / "bundle", tracking_uri=tracking_uri))
-
-
-def _is_in_mlflow(model: str) -> bool:
-    return model.startswith(("models:/", "runs:/"))
-
-
-async def _serve(settings: WorkerSettings, processor: SliceProcessor) -> int:
+async def _serve(settings: WorkerSettings, processor: SliceProcessor, ready: Ready) -> int:
     """Run the app until it crashes or a signal comes; return the exit code."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    app = build_app(settings, processor)
+    counters = Counters()
+    swap_encoder = Encoder(load_schema("model_swap"), ready.swaps_id)
+    app = build_app(settings, processor, swap_encoder=swap_encoder, counters=counters)
+    follow_model(app, settings, processor, counters)
     log.info("worker starting", extra={"group_id": settings.group_id, "model": settings.model})
     error = await _run_until_told(app, told)
     code = _exit_code(error)

@@ -214,9 +214,10 @@ def _slow_down(seconds: float) -> None:
     """Wrap the classifier that the worker of this process is going to load."""
     from streams import worker
 
-    load = worker.load_model
+    load = worker.open_model
 
-    def load_slow(model: str, tracking_uri: str | None) -> Classifier:
-        return SlowClassifier(load(model, tracking_uri), seconds)  # type: ignore[return-value]  # it is one by duck
+    def load_slow(model: str, tracking_uri: str | None) -> tuple[Classifier, int | None]:
+        classifier, number = load(model, tracking_uri)
+        return SlowClassifier(classifier, seconds), number  # type: ignore[return-value]  # it is one by duck
 
-    worker.load_model = load_slow
+    worker.open_model = load_slow

@@ -16,7 +16,7 @@ from schemas.registry import InMemoryRegistry, SchemaRegistry
 from schemas.wire import SchemaId, split
 from sortline.topic_reader import TopicRecord
 from streams.replay import decide_again, replay_processor
-from streams.slices import Classifier
+from streams.served_model import Classifier
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA: Final = "product_categorized"

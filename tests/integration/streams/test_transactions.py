@@ -17,10 +17,13 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from compose.sockets import free_ports
+from schemas.avro_files import load_schema
+from schemas.encoding import Encoder
 from streams.app import build_app
 from streams.dead_letters import DeadLetterOffice
 from streams.metrics import RECORDS, Counters
 from streams.records import Output, Record
+from streams.served_model import ModelStamp
 from streams.settings import WorkerSettings
 from streams.slices import SliceOutputs
 from tests.integration.streams.conftest import PATIENCE_SECONDS, Topics, WorkerProcess, source, wait_for
@@ -128,6 +131,7 @@ class Passing:
 
     seconds: float = 0.0
     dead_letter_office: DeadLetterOffice = field(default_factory=lambda: DeadLetterOffice(group_id="g"))
+    model: ModelStamp = field(default_factory=lambda: ModelStamp("passing", "1"))
 
     def process(self, records: Sequence[Record]) -> SliceOutputs:
         time.sleep(self.seconds)
@@ -152,6 +156,7 @@ class Passing:
             dead_positions=dead_positions,
             n_tombstones=0,
             n_backed_off=0,
+            model=self.model,
         )
 
 
@@ -174,6 +179,8 @@ async def new_app(stream: Topics) -> AsyncIterator[NewApp]:
     """Makes apps of one group that deliver exactly once; they are stopped at the end."""
     group_id = f"g-{uuid.uuid4().hex[:10]}"
     made: list[InProcess] = []
+    swaps = load_schema("model_swap")
+    swap_encoder = Encoder(swaps, stream.registry.register(f"{stream.names.swaps}-value", swaps))
 
     def make(seconds: float = 0.0, **settings: Any) -> InProcess:
         (port,) = free_ports(1)
@@ -188,7 +195,9 @@ async def new_app(stream: Topics) -> AsyncIterator[NewApp]:
             **{**defaults, **settings},
         )
         counters = Counters()
-        made.append(InProcess(build_app(chosen, Passing(seconds), counters=counters), counters))
+        made.append(
+            InProcess(build_app(chosen, Passing(seconds), swap_encoder=swap_encoder, counters=counters), counters)
+        )
         return made[-1]
 
     yield make

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 
+from schemas.avro_files import load_schema
+from schemas.encoding import Encoder
 from schemas.errors import DependencyUnavailableError, SetupError, StreamHaltedError, TransactionLostError
+from schemas.wire import SchemaId
 from streams.app import build_app
 from streams.health import Health
 from streams.loop_consumer import LoopConsumer
 from streams.metrics import Counters
 from streams.progress import ProgressWatch
+from streams.served_model import ModelStamp
 from streams.settings import WorkerSettings
 from streams.transport import Consumer, SliceSchema, Transport
 from streams.worker import (
@@ -45,7 +49,11 @@ def app_for(workbench: Workbench) -> Iterator[Apps]:
     apps: list[faust.App] = []
 
     def build(**settings: Any) -> faust.App:
-        app = build_app(WorkerSettings(model="nowhere", **settings), workbench.processor)
+        app = build_app(
+            WorkerSettings(model="nowhere", **settings),
+            workbench.processor,
+            swap_encoder=Encoder(load_schema("model_swap"), SchemaId(9)),
+        )
         apps.append(app)
         return app
 
@@ -108,7 +116,7 @@ async def test_the_session_timeout_never_exceeds_the_request_timeout(app_for: Ap
 
 async def test_a_worker_without_partitions_is_not_ready_and_says_so(app_for: Apps) -> None:
     app = app_for()
-    health = Health(app, Counters(), ProgressWatch(stuck_after_seconds=30))
+    health = Health(app, Counters(), ProgressWatch(stuck_after_seconds=30), model=lambda: ModelStamp("text", "1"))
     assert health.ready() == (
         503,
         {"ready": False, "problems": ["no partition is assigned to this worker"], "partitions": {}},
@@ -119,7 +127,7 @@ async def test_a_worker_without_partitions_is_not_ready_and_says_so(app_for: App
 async def test_during_a_rebalance_a_worker_is_not_ready(app_for: Apps) -> None:
     app = app_for()
     app.rebalancing = True
-    health = Health(app, Counters(), ProgressWatch(stuck_after_seconds=30))
+    health = Health(app, Counters(), ProgressWatch(stuck_after_seconds=30), model=lambda: ModelStamp("text", "1"))
     assert health.problems() == ["the group is rebalancing"]
 
 

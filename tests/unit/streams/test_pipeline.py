@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
 
+from schemas.avro_files import load_schema
+from schemas.encoding import Encoder
 from schemas.errors import DependencyUnavailableError, StreamHaltedError
 from schemas.topics import TopicNames
+from schemas.wire import SchemaId
 from streams import metrics
 from streams.breaker import Breaker
 from streams.dead_letters import DeadLetterOffice
@@ -21,7 +24,10 @@ from streams.metrics import Counters
 from streams.offsets import Partition
 from streams.pipeline import Pipeline
 from streams.records import Output, Record
+from streams.served_model import ModelStamp
 from streams.slices import SliceOutputs
+from streams.swap_records import SwapRecords
+from tests.unit.streams.conftest import TitleClassifier
 
 if TYPE_CHECKING:
     from tests.unit.streams.conftest import Workbench
@@ -34,6 +40,7 @@ class Message:
     topic: str
     partition: int
     offset: int
+    generation_id: int = 1
 
 
 @dataclass
@@ -90,6 +97,11 @@ class Rig:
     def dead_letter_office(self) -> DeadLetterOffice:
         office: DeadLetterOffice = self.processor.dead_letter_office
         return office
+
+    @property
+    def model(self) -> ModelStamp:
+        model: ModelStamp = self.processor.model
+        return model
 
     def process(self, records: Sequence[Record]) -> SliceOutputs:
         self.processed.append(len(records))
@@ -150,6 +162,12 @@ class Rig:
                 processor=self,
                 delivery=self,
                 topics=TOPICS,
+                swaps=SwapRecords(
+                    encoder=Encoder(load_schema("model_swap"), SchemaId(9)),
+                    group_id="sorters",
+                    worker="w",
+                    now_ms=lambda: 0,
+                ),
                 breaker=Breaker(most_in_a_row=self.most_in_a_row),
                 counters=self.counters,
                 executor=executor,
@@ -172,12 +190,13 @@ async def test_a_slice_is_acknowledged_only_after_every_output_was_sent(rig: Rig
     ]
     await rig.run(rig.slice(records))
     assert rig.journal[0] == "begin [0]"
-    assert sorted(rig.journal[1:4]) == [
+    assert rig.journal[1] == "sent 1 to model-swaps"
+    assert sorted(rig.journal[2:5]) == [
         "sent 1 to products.categorized",
         "sent 1 to products.created.dlq",
         "sent 1 to products.review",
     ]
-    assert rig.journal[4:] == ["ack 0/2", "end [0]"]
+    assert rig.journal[5:] == ["ack 0/2", "end [0]"]
 
 
 async def test_a_slice_is_told_as_taken_before_the_work_on_it_begins(rig: Rig, workbench: Workbench) -> None:
@@ -377,3 +396,48 @@ async def test_the_next_group_is_scored_while_the_one_before_is_being_sent(rig: 
 
     await rig.run(*slices, then=is_over)
     assert rig.processed == [150, 150]
+
+
+async def test_which_model_classifies_is_told_once_a_partition_before_its_outputs(
+    rig: Rig, workbench: Workbench
+) -> None:
+    slices = [rig.slice([workbench.product(f"p{nth}", "lamp", partition=nth % 2)]) for nth in range(6)]
+    await rig.run(*slices)
+    assert sorted(one.key or b"" for one in rig.sent[TOPICS.swaps]) == [
+        b"products.created/0",
+        b"products.created/1",
+    ]
+    assert next(one for one in rig.journal if "sent" in one).endswith(TOPICS.swaps)
+
+
+async def test_a_swap_is_told_with_the_first_group_that_the_new_model_classified(
+    rig: Rig, workbench: Workbench
+) -> None:
+    """The new model comes while the second of three groups is scored, so it is the third's."""
+
+    class SwapsTheSecondTime:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(workbench.processor, name)
+
+        def process(self, records: Sequence[Record]) -> SliceOutputs:
+            outputs = workbench.processor.process(records)
+            if len(rig.processed) == 2:
+                workbench.processor.swap(TitleClassifier(version="v2"), 2)
+            return outputs
+
+    rig.processor = SwapsTheSecondTime()
+    slices = [rig.slice([workbench.product(f"p{nth}-{row}", "lamp") for row in range(100)]) for nth in range(3)]
+    await rig.run(*slices)
+    assert [one.record.offset for one in rig.sent[TOPICS.swaps]] == [0, 200]
+    versions = [workbench.published(one.value)["model_version"] for one in rig.sent[TOPICS.categorized]]
+    assert versions == ["v1"] * 200 + ["v2"] * 100
+
+
+async def test_a_swap_record_that_the_topic_refuses_halts_the_stream_before_any_output(
+    rig: Rig, workbench: Workbench
+) -> None:
+    rig.refused[TOPICS.swaps] = lambda _: MessageSizeTooLargeError()
+    with pytest.raises(StreamHaltedError, match="topic model-swaps does not take"):
+        await rig.run(rig.slice([workbench.product("a", "lamp")]))
+    assert rig.sent == {}
+    assert rig.journal[-1] == "spoil [0]"

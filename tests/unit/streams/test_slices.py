@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from schemas.avro_files import load_schema
@@ -12,8 +13,11 @@ from schemas.decoding import Decoder
 from schemas.encoding import Encoder
 from schemas.errors import DependencyUnavailableError, SetupError
 from schemas.registry import InMemoryRegistry
+from schemas.stages import StageClock
 from schemas.wire import HEADER_SIZE, SchemaId, read_header
+from streams.served_model import ModelStamp
 from streams.slices import SliceOutputs, SliceProcessor
+from tests.unit.streams.conftest import TitleClassifier
 
 if TYPE_CHECKING:
     from tests.unit.streams.conftest import Workbench
@@ -211,3 +215,29 @@ def test_records_of_several_partitions_keep_their_places(workbench: Workbench) -
     outputs = workbench.processor.process(records)
     sources = [workbench.published(one.value)["source"] for one in outputs.categorized]
     assert sources == [{"topic": one.topic, "partition": one.partition, "offset": one.offset} for one in records]
+
+
+def test_another_model_decides_from_the_next_slice_on_and_says_so_in_every_event(workbench: Workbench) -> None:
+    processor = workbench.processor
+    first = processor.process(workbench.products(["lamp", "desk"]))
+    processor.swap(TitleClassifier(name="new", version="v2"), 7)
+    second = processor.process(workbench.products(["lamp", "unsure desk"]))
+    assert [out.model for out in (first, second)] == [ModelStamp("by-title", "v1"), ModelStamp("new", "v2", 7)]
+    assert processor.model == second.model
+    told = [workbench.published(one.value) for one in (*first.categorized, *second.categorized, *second.review)]
+    assert [one["model_version"] for one in told] == ["v1", "v1", "v2", "v2"]
+    assert [one["model_name"] for one in told] == ["by-title", "by-title", "new", "new"]
+
+
+def test_a_swap_in_the_middle_of_a_slice_waits_for_its_end(workbench: Workbench) -> None:
+    class SwappedMeanwhile(TitleClassifier):
+        def classify(self, products: pa.RecordBatch, clock: StageClock | None = None) -> pa.RecordBatch:
+            workbench.processor.swap(TitleClassifier(version="v2"))
+            return TitleClassifier.classify(self, products, clock)
+
+    workbench.processor.swap(SwappedMeanwhile())
+    # The fault makes the processor go by halves: it asks its model several times.
+    outputs = workbench.processor.process(workbench.products(["lamp", "poison", "desk"]))
+    assert outputs.model.version == "v1"
+    assert {workbench.published(one.value)["model_version"] for one in outputs.categorized} == {"v1"}
+    assert workbench.processor.process(workbench.products(["lamp"])).model.version == "v2"

@@ -16,7 +16,7 @@ from schemas.wire import SchemaId
 from streams.startup import Ready, TopicFacts, wait_until_ready
 
 NAMES = TopicNames()
-STREAM = (NAMES.created, NAMES.categorized, NAMES.review, NAMES.dead_letters)
+STREAM = (NAMES.created, NAMES.categorized, NAMES.review, NAMES.dead_letters, NAMES.swaps)
 FACTS = TopicFacts(n_partitions=6, max_message_bytes=1_048_588)
 
 
@@ -54,6 +54,7 @@ def registry_with_subjects() -> InMemoryRegistry:
     registry = InMemoryRegistry()
     for topic in (NAMES.categorized, NAMES.review):
         registry.register(f"{topic}-value", load_schema("product_categorized"))
+    registry.register(f"{NAMES.swaps}-value", load_schema("model_swap"))
     return registry
 
 
