@@ -56,7 +56,7 @@ def list_versions(client: Any, name: str) -> list[RegisteredVersion]:
     Raises SetupError if there is no such model.
     """
     aliases: dict[int, list[str]] = {}
-    for alias, number in client.get_registered_model(name).aliases.items():
+    for alias, number in _model(client, name).aliases.items():
         aliases.setdefault(int(number), []).append(alias)
     quote = '"' if "'" in name else "'"
     rows = []
@@ -73,7 +73,7 @@ def list_versions(client: Any, name: str) -> list[RegisteredVersion]:
 
 def read_standing(client: Any, name: str) -> Standing:
     """Return who is and who was champion. SetupError if there is no such registered model."""
-    model = client.get_registered_model(name)
+    model = _model(client, name)
     alias = model.aliases.get(CHAMPION)
     champion = None if alias is None else int(alias)
     kept = _kept(model.tags.get(HISTORY, "[]"))
@@ -112,6 +112,15 @@ def promotion_lock(client: Any, name: str, *, now: Callable[[], float] = time.ti
             client.delete_registered_model(lock)
 
 
+def _model(client: Any, name: str) -> Any:
+    model = _found(client, name)
+    if model is None:
+        raise SetupError(
+            f"MLflow has no registered model {name}: `sortline train` registers one; --name gives another name."
+        )
+    return model
+
+
 def _below(kept: Sequence[int], champion: int | None) -> Sequence[int]:
     """Return the versions below the champion's last place in the history; all of them if it has none."""
     if champion is None or champion not in kept:
@@ -147,11 +156,11 @@ def _created(client: Any, lock: str, token: str, now: float) -> bool:
     return True
 
 
-def _found(client: Any, lock: str) -> Any | None:
+def _found(client: Any, name: str) -> Any | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_registered_model(lock)
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None

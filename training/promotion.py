@@ -136,6 +136,7 @@ def promote(
             reason=force_reason if is_forced else None,
         )
         progress.step("Recording the verdict")
+        find_version(list_versions(client, name), name, version)  # it may have been deleted meanwhile
         _record(client, row, promotion)
         if promotion.outcome != "refused":
             with promotion_lock(client, name):
@@ -307,7 +308,6 @@ def figures_of(comparison: Comparison) -> RowsFigures:
 
 
 def _require_unchanged(client: Any, name: str, judged: Standing, version: int) -> None:
-    find_version(list_versions(client, name), name, version)
     now = read_standing(client, name)
     if now.champion != judged.champion:
         before, after = ("none" if one.champion is None else f"version {one.champion}" for one in (judged, now))

@@ -23,13 +23,14 @@ from models.bundle import load_bundle, read_manifest
 from models.mlflow_store import mlflow_client
 from models.registry import resolve_alias, version_with_content
 from schemas.columns import PRODUCT
-from schemas.errors import DependencyUnavailableError
+from schemas.errors import DependencyUnavailableError, SetupError
 from sortline.main import main
 from tests.integration.sortline.mlflow_server import MlflowServer, started
 from tests.unit.training.made_catalog import made_products
 from training.champion_history import promotion_lock
 from training.fit import fit_bundle
 from training.progress import SilentProgress
+from training.promotion import promote
 
 pytestmark = pytest.mark.integration  # no broker, but an MLflow server and three models
 
@@ -238,6 +239,7 @@ def test_versions_can_be_listed_looked_at_and_compared(run: Run, folder: Path) -
     assert "Garden > mower is Outdoor > mower" in told
     assert third.feature_fingerprint[:12] in told
     assert "test accuracy" in told
+    assert main(["models", "list", "--name", "nobody"]) == 2
     assert "has no version 9, or not any more; there are: 3, 2, 1" in run("show", 9, exit_code=2).stderr
 
 
@@ -283,6 +285,24 @@ def test_of_many_that_promote_at_once_one_has_the_lock(run: Run, server: MlflowS
     run("promote", 2)
 
 
+def test_a_champion_that_changed_while_a_version_was_judged_is_not_overwritten(
+    run: Run, server: MlflowServer
+) -> None:
+    class Meanwhile(SilentProgress):
+        """Somebody else rolls back."""
+
+        def step(self, name: str, total: int | None = None) -> None:
+            if name.startswith("Recording"):
+                run("rollback")
+
+    with pytest.raises(DependencyUnavailableError, match="was version 2 when this began and is version 1 now"):
+        promote(NAME, 3, tracking_uri=server.uri, progress=Meanwhile(), force_reason="a test")
+    assert champion(server) == 1
+    with mlflow_client(server.uri) as client:
+        assert client.get_model_version(NAME, "3").tags["sortline.gate"] == "passed"
+    run("promote", 2)
+
+
 def test_a_bundle_changed_in_the_artifact_store_is_never_promoted(run: Run, server: MlflowServer) -> None:
     with mlflow_client(server.uri) as client:
         model = client.get_model_version(NAME, "3").source.rpartition("/")[2]
@@ -302,8 +322,16 @@ def test_versions_that_were_deleted_are_passed_over_and_a_deleted_champion_is_mi
     run: Run, server: MlflowServer
 ) -> None:
     with mlflow_client(server.uri) as client:
-        client.delete_model_version(NAME, "3")
-        assert "has no version 3, or not any more; there are: 2, 1" in run("promote", 3, exit_code=2).stderr
+
+        class Meanwhile(SilentProgress):
+            """Somebody deletes the version that is judged."""
+
+            def step(self, name: str, total: int | None = None) -> None:
+                if name.startswith("Recording"):
+                    client.delete_model_version(NAME, "3")
+
+        with pytest.raises(SetupError, match="has no version 3, or not any more; there are: 2, 1"):
+            promote(NAME, 3, tracking_uri=server.uri, progress=Meanwhile())
         client.delete_model_version(NAME, "2")
     refused = run("promote", 1, exit_code=1)
     assert "sortline models rollback" in refused.stdout
@@ -315,6 +343,6 @@ def test_a_server_that_is_away_is_named_with_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for command in (["list"], ["promote", "1"], ["rollback"]):
+    for command in (["list"], ["show", "1"], ["promote", "1"], ["rollback"]):
         assert main(["models", *command, "--tracking-uri", "http://127.0.0.1:9"]) == 1
         assert "MLflow at http://127.0.0.1:9 does not answer, look whether it runs" in capsys.readouterr().err

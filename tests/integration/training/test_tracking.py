@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import fetch_bundle
+from models.registry import fetch_bundle, resolve_alias
 from schemas.errors import DependencyUnavailableError
 from tests.unit.training.made_catalog import made_products
 from training.fit import TrainingResult, fit_bundle
 from training.progress import SilentProgress
+from training.promotion import promote
 
 pytestmark = pytest.mark.integration  # needs no broker, but MLflow takes ten seconds to start
 
@@ -48,6 +49,11 @@ def test_a_run_holds_settings_figures_report_and_the_bundle_as_a_registered_mode
         "rows",
     }
     assert (tmp_path / "mlruns" / "sortline" / result.tracking_run).is_dir()
+    promotion = promote(
+        "made-up", 1, tracking_uri=uri, progress=SilentProgress(), force_reason="two hundred products are few"
+    )
+    assert promotion.outcome in ("promoted", "forced")
+    assert resolve_alias("made-up", "champion", uri).content_version == result.manifest.version
     fetched = fetch_bundle("models:/made-up/1", tmp_path / "fetched", tracking_uri=uri)
     for file in (tmp_path / "bundle").iterdir():
         assert (fetched / file.name).read_bytes() == file.read_bytes()
