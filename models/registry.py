@@ -163,6 +163,32 @@ def version_with_content(name: str, content_version: str, tracking_uri: str) -> 
         return max(numbers, default=None)
 
 
+def version_trained_on(name: str, content_digest: str, tracking_uri: str) -> RegisteredVersion | None:
+    """Return the newest version of the registered model that was trained on the products of this digest, if any.
+
+    One query, no download. Raises DependencyUnavailableError if MLflow does not answer.
+    """
+    with mlflow_client(tracking_uri) as client:
+        found = client.search_model_versions(
+            f"name = {_quoted(name)} and tags.`{CONTENT_DIGEST}` = {_quoted(content_digest)}"
+        )
+        return max(map(registered_version, found), key=lambda one: one.number, default=None)
+
+
+def find_alias(name: str, alias: str, tracking_uri: str) -> RegisteredVersion | None:
+    """Return the version that the alias means now, or None if there is no such model or alias.
+
+    Raises DependencyUnavailableError if MLflow does not answer.
+    """
+    with mlflow_client(tracking_uri) as client:
+        # A search that finds nothing is an answer; a model asked for by its name and not found is an error.
+        if not client.search_registered_models(f"name = {_quoted(name)}"):
+            return None
+        if alias not in client.get_registered_model(name).aliases:
+            return None
+        return registered_version(client.get_model_version_by_alias(name, alias))
+
+
 def registered_version(row: Any) -> RegisteredVersion:
     """Return MLflow's `ModelVersion` as ours."""
     return RegisteredVersion(

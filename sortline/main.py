@@ -14,7 +14,20 @@ import typer
 
 import features
 from schemas.errors import SortlineError
-from sortline import classify, evaluate, labels, produce, sample, stack, tail, topics, train, warm_up, worker
+from sortline import (
+    classify,
+    evaluate,
+    labels,
+    produce,
+    retrain,
+    sample,
+    stack,
+    tail,
+    topics,
+    train,
+    warm_up,
+    worker,
+)
 from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
 from sortline.explain import command as explain
@@ -59,6 +72,7 @@ app = typer.Typer(
 app.command("sample")(sample.sample)
 app.command("produce")(produce.produce)
 app.command("train")(train.train)
+app.command("retrain")(retrain.retrain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("classify")(classify.classify)
 app.command("warm-up")(warm_up.warm_up)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from schemas.errors import SetupError
-from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
+from sortline.options import BootstrapOption, ProfileName, RegistryOption, TopicPrefixOption
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
 
 #: Categories that a warning names; the rest are counted.
 _CATEGORIES_NAMED: Final = 5
-
-
-class ProfileName(StrEnum):
-    """The two kinds of model."""
-
-    TEXT = "text"
-    CLASSIC = "classic"
 
 
 def train(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -40,12 +41,19 @@ def content_digest(products: pa.Table) -> str:
     a float its shortest exact decimal, an absent value null. The digest is the sha256 of the rows' sha256 digests,
     concatenated in order of product_id (as UTF-8 bytes). Other columns (`group`) do not count.
     """
+    digest = hashlib.sha256()
+    for _, of_row in digests_of_rows(products):
+        digest.update(of_row)
+    return digest.hexdigest()
+
+
+def digests_of_rows(products: pa.Table) -> Iterator[tuple[str, bytes]]:
+    """Give each product_id and the sha256 of its row as above, in order of product_id (as UTF-8 bytes)."""
     ordered = pc.sort_indices(products["product_id"])
     columns = products.select(LABELLED_PRODUCT.names).cast(LABELLED_PRODUCT).take(ordered)
     millis = columns.schema.get_field_index("created_at")
     columns = columns.set_column(millis, "created_at", columns["created_at"].cast(pa.int64()))
-    digest = hashlib.sha256()
+    product_id = columns.schema.get_field_index("product_id")
     for batch in columns.to_batches(max_chunksize=_ROWS_AT_ONCE):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            digest.update(hashlib.sha256(json.dumps(row, separators=(",", ":")).encode()).digest())
-    return digest.hexdigest()
+            yield row[product_id], hashlib.sha256(json.dumps(row, separators=(",", ":")).encode()).digest()

@@ -92,6 +92,30 @@ def read_compacted_topic(
         consumer.close()
 
 
+def read_bounds(bootstrap: str, topic: str, *, timeout_seconds: float = 10.0) -> Mapping[int, tuple[int, int]]:
+    """Return each partition's first offset and the offset after its last committed record; no record is read.
+
+    Errors as `read_compacted_topic`.
+    """
+    client_errors: list[KafkaError] = []
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "sortline-snapshot",
+            "isolation.level": "read_committed",
+            "error_cb": client_errors.append,
+            "log_level": 0,
+        }
+    )
+    try:
+        return _partition_bounds(consumer, topic, timeout_seconds=timeout_seconds)
+    except KafkaException as error:
+        reason = (client_errors[0] if client_errors else cast("KafkaError", error.args[0])).str()
+        raise _unavailable(bootstrap, topic, reason) from error
+    finally:
+        consumer.close()
+
+
 class _StalledError(Exception):
     """Nothing arrived for too long."""
 

@@ -14,7 +14,7 @@ from a file or from the topic.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,7 @@ from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
 from training.outcomes import as_batch, outcomes_of
 from training.progress import Progress
 from training.reports import find_champion, render, report_of_training, write_report
+from training.row_digests import row_digests
 from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
 from training.text_fit import TextFit, fit_text_model, held_out_scores
 from training.thresholds import CANDIDATES, ThresholdChoice, choose_thresholds
@@ -72,6 +73,7 @@ class TrainingResult:
         n_trees: trees kept, rounds times classes; 0 if none made the text model better.
         report: folder of the report; None without one.
         tracking_run: id of the MLflow run; None without tracking.
+        unlogged: what `log_result` tells MLflow beside the above.
     """
 
     path: Path
@@ -83,6 +85,24 @@ class TrainingResult:
     n_trees: int
     report: Path | None
     tracking_run: str | None
+    unlogged: Unlogged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlogged:
+    """What MLflow is told of a training beside its bundle and figures.
+
+    Attributes:
+        test: the test part with all its columns.
+        row_digests: of all products.
+        report: the report's files.
+        parameters: the settings.
+    """
+
+    test: pa.Table
+    row_digests: pa.Table
+    report: Mapping[str, str]
+    parameters: Mapping[str, object]
 
 
 def fit_bundle(
@@ -158,27 +178,7 @@ def fit_bundle(
         contents = render(report_of_training(classifier, manifest, outcomes, test, split.labels, former))
     if report_to is not None:
         write_report(contents, report_to)
-    run = None
-    if tracking_uri is not None:
-        progress.step("Logging the run to MLflow")
-        parameters = {
-            "profile": profile,
-            "seed": seed,
-            "min_products": min_products,
-            "target_precision": target_precision,
-            **{f"threshold_{name}": value for name, value in classifier.thresholds.summary().items()},
-            "calibration": calibrated.method,
-            "temperature": classifier.calibration.temperature,
-            "trees": classifier.trees.n_trees,
-            "classes": len(split.labels.leaves),
-            "products": products.num_rows,
-            "content_digest": manifest.lineage["content_digest"],
-            "version": manifest.version,
-        }
-        run = log_training(
-            to, manifest, evaluation, test=test, report=contents, parameters=parameters, tracking_uri=tracking_uri
-        )
-    return TrainingResult(
+    result = TrainingResult(
         path=to,
         manifest=manifest,
         evaluation=evaluation,
@@ -187,8 +187,49 @@ def fit_bundle(
         rows=rows,
         n_trees=classifier.trees.n_trees,
         report=report_to,
-        tracking_run=run,
+        tracking_run=None,
+        unlogged=Unlogged(
+            test=test,
+            report=contents,
+            parameters={
+                "profile": profile,
+                "seed": seed,
+                "min_products": min_products,
+                "target_precision": target_precision,
+                **{f"threshold_{name}": value for name, value in classifier.thresholds.summary().items()},
+                "calibration": calibrated.method,
+                "temperature": classifier.calibration.temperature,
+                "trees": classifier.trees.n_trees,
+                "classes": len(split.labels.leaves),
+                "products": products.num_rows,
+                "content_digest": manifest.lineage["content_digest"],
+                "version": manifest.version,
+            },
+            row_digests=row_digests(products),
+        ),
     )
+    if tracking_uri is None:
+        return result
+    return log_result(result, tracking_uri=tracking_uri, progress=progress)
+
+
+def log_result(result: TrainingResult, *, tracking_uri: str, progress: Progress) -> TrainingResult:
+    """Log the run to MLflow and register its bundle; return the result with the run's id.
+
+    Raises DependencyUnavailableError if MLflow does not answer: the bundle stays as it is.
+    """
+    progress.step("Logging the run to MLflow")
+    run = log_training(
+        result.path,
+        result.manifest,
+        result.evaluation,
+        test=result.unlogged.test,
+        row_digests=result.unlogged.row_digests,
+        report=result.unlogged.report,
+        parameters=result.unlogged.parameters,
+        tracking_uri=tracking_uri,
+    )
+    return replace(result, tracking_run=run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

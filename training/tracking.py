@@ -19,6 +19,7 @@ from models.mlflow_store import mlflow_client
 from models.registry import log_bundle
 from training.evaluation import ClassScore, Evaluation
 from training.held_out_rows import log_test_rows
+from training.row_digests import log_row_digests
 
 EXPERIMENT: Final = "sortline"
 _SQLITE: Final = "sqlite:///"
@@ -30,6 +31,7 @@ def log_training(
     evaluation: Evaluation,
     *,
     test: pa.Table,
+    row_digests: pa.Table,
     report: Mapping[str, str],
     parameters: Mapping[str, object],
     tracking_uri: str,
@@ -38,7 +40,9 @@ def log_training(
 
     With a `sqlite:///` store the files go to the folder `mlruns` beside the database. A run that cannot be logged
     to its end is marked as failed. `test`, the test part with all its columns, is kept with the run: promotion
-    compares models on it. Raises DependencyUnavailableError if MLflow does not answer.
+    compares models on it; `row_digests` tell a later training what is new.
+
+    Raises DependencyUnavailableError if MLflow does not answer.
     """
     with mlflow_client(tracking_uri) as client:
         run_id: str = client.create_run(_experiment(client, tracking_uri), run_name=manifest.version).info.run_id
@@ -50,6 +54,7 @@ def log_training(
                 client.log_metric(run_id, name, number)
             _log_dataset(client, run_id, manifest.lineage)
             log_test_rows(client, run_id, test)
+            log_row_digests(client, run_id, row_digests)
             client.log_text(run_id, _class_table(evaluation), "classes.csv")
             for name, text in report.items():
                 client.log_text(run_id, text, name)

@@ -7,7 +7,14 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["training.intervals", "training.reports.card", "training.reports.page", "training.reports.svg"]
+    "name",
+    [
+        "training.intervals",
+        "training.reports.card",
+        "training.reports.page",
+        "training.reports.svg",
+        "training.retrain",
+    ],
 )
 def test_the_examples_in_docstrings_are_true(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
