@@ -69,8 +69,9 @@ bench: env ## CPU and speed beside a pass-through and other frameworks (latency:
 # Universal (every platform and Python we support) and without addresses, so that the lock works with any mirror.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: env ## rewrite requirements.txt and requirements-dev.txt after a change in pyproject.toml (newer: ARGS=--upgrade)
-	@$(LOCK) $(ARGS) pyproject.toml --output-file requirements.txt
-	@$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) $(ARGS) pyproject.toml --group dev --output-file requirements-dev.txt
+	@# Second: what only developers need may hold a package back, and what runs must be what was tested.
+	@$(LOCK) pyproject.toml --constraint requirements-dev.txt --output-file requirements.txt
 
 clean: ## remove .venv and all caches inside the repository
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -18,6 +18,7 @@ from sortline import (
     classify,
     evaluate,
     labels,
+    pipeline,
     produce,
     retrain,
     sample,
@@ -84,6 +85,7 @@ app.command("demo")(demo.demo)
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(labels.app, name="labels")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(models_command.app, name="models")
 
