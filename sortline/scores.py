@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console
@@ -14,6 +14,9 @@ from sortline.topic_rows import path_text
 
 if TYPE_CHECKING:
     from training.evaluation import Evaluation
+
+#: Rows of the table of classes: more scroll the figures away.
+_CLASSES_PRINTED: Final = 300
 
 
 def facts(rows: Sequence[tuple[str, str]], console: Console) -> None:
@@ -39,18 +42,20 @@ def score_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def class_table(evaluation: Evaluation, console: Console) -> None:
-    """Print precision, recall and F1 of each class that has products."""
+    """Print precision, recall and F1 of each class that has products, of the largest where they are many."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("category", overflow="ellipsis", no_wrap=True)
     for name in ("products", "precision", "recall", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
-    for score in sorted(evaluation.classes, key=lambda one: -one.support):
-        if score.support:
-            table.add_row(
-                printable(path_text(score.path)),
-                f"{score.support:,}",
-                f"{score.precision:.3f}",
-                f"{score.recall:.3f}",
-                f"{score.f1:.3f}",
-            )
+    tested = [one for one in sorted(evaluation.classes, key=lambda one: -one.support) if one.support]
+    for score in tested[:_CLASSES_PRINTED]:
+        table.add_row(
+            printable(path_text(score.path)),
+            f"{score.support:,}",
+            f"{score.precision:.3f}",
+            f"{score.recall:.3f}",
+            f"{score.f1:.3f}",
+        )
     console.print(table)
+    if len(tested) > _CLASSES_PRINTED:
+        console.print(f"and {len(tested) - _CLASSES_PRINTED:,} categories with no more products each\n")

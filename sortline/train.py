@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: Categories that a warning names; the rest are counted.
 _CATEGORIES_NAMED: Final = 5
 
+#: Categories that are no class which are printed; the rest are counted.
+_UNTRAINED_NAMED: Final = 100
+
 
 def train(
     *,
@@ -170,10 +173,17 @@ def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_
         ("trained on", f"{result.rows['train']:,} products, calibrated on {result.rows['calibrate']:,}"),
         ("classes", f"{len(result.labels.leaves)}, trees {result.n_trees:,}"),
     ]
-    for path, parent in result.labels.merged.items():
-        rows.append(("merged", printable(f"{path_text(path)} is trained as {path_text(parent)}")))
-    for path, n in result.labels.excluded.items():
-        rows.append(("left out", printable(f"{path_text(path)}: {n} products are too few")))
+    rows += [("without", reason) for reason in result.left_out]
+    untrained = [
+        ("merged", printable(f"{path_text(path)} is trained as {path_text(parent)}"))
+        for path, parent in result.labels.merged.items()
+    ] + [
+        ("left out", printable(f"{path_text(path)}: {n} products are too few"))
+        for path, n in result.labels.excluded.items()
+    ]
+    rows += untrained[:_UNTRAINED_NAMED]
+    if len(untrained) > _UNTRAINED_NAMED:
+        rows.append(("", f"and {len(untrained) - _UNTRAINED_NAMED:,} more, which report.json names"))
     rows += [("test " + name, value) for name, value in score_facts(evaluation)]
     rows += [
         (

@@ -78,7 +78,8 @@ class Evaluation:
         log_loss: mean negative log probability of the class; products without one are left out.
         reliability: the bins of `ece`, from least to most confident.
         classes: in the order of the taxonomy.
-        confusion: int64 (n_classes, n_classes): products by true class (row) and most probable leaf (column).
+        confusion: int64 (n_cells, 3): true class, most probable leaf, and the number of such products, above 0; in
+            the order of the classes. As a matrix it would take 200 MB at 5,000 classes.
     """
 
     n: int
@@ -111,14 +112,12 @@ class Evaluation:
         return {name: getattr(self, name) for name in _SUMMARY}
 
     def to_json(self) -> dict[str, object]:
-        """Return everything as JSON; the confusion matrix as its cells [true, predicted, products] above 0."""
-        true, predicted = np.nonzero(self.confusion)
-        cells = np.column_stack([true, predicted, self.confusion[true, predicted]])
+        """Return everything as JSON."""
         return {
             **self.summary(),
             "reliability": [asdict(one) for one in self.reliability],
             "classes": [{**asdict(one), "path": list(one.path)} for one in self.classes],
-            "confusion": cells.tolist(),
+            "confusion": self.confusion.tolist(),
         }
 
 
@@ -153,7 +152,7 @@ def evaluate(outcomes: Outcomes) -> Evaluation:
     rank = (outcomes.probabilities > of_target[:, None]).sum(axis=1)
     is_exact = outcomes.is_right & (_pc.list_value_length(outcomes.truth).to_numpy() == _depths(leaves)[best])
     confusion = _confusion(targets[known], best[known], len(leaves))
-    classes = _class_scores(outcomes, confusion)
+    classes = _class_scores(outcomes)
     reliability = _reliability(outcomes.confidence, outcomes.is_right)
     of_truth = np.maximum(of_target[known], np.finfo(np.float64).tiny)
     is_accepted = _pc.equal(outcomes.decisions["decision"], "accepted").to_numpy(zero_copy_only=False)
@@ -182,14 +181,15 @@ def _depths(leaves: Sequence[Path]) -> npt.NDArray[np.int64]:
 def _confusion(
     targets: npt.NDArray[np.int32], best: npt.NDArray[np.int64], n_classes: int
 ) -> npt.NDArray[np.int64]:
-    cells = np.bincount(targets.astype(np.int64) * n_classes + best, minlength=n_classes * n_classes)
-    return cells.reshape(n_classes, n_classes)
+    cells, counts = np.unique(targets.astype(np.int64) * n_classes + best, return_counts=True)
+    return np.column_stack([*np.divmod(cells, n_classes), counts])
 
 
-def _class_scores(outcomes: Outcomes, confusion: npt.NDArray[np.int64]) -> tuple[ClassScore, ...]:
+def _class_scores(outcomes: Outcomes) -> tuple[ClassScore, ...]:
     """Score each class; products of no known class count among those that were given to one."""
-    leaves, n_classes = outcomes.taxonomy.leaves, len(confusion)
-    right, support = np.diag(confusion), confusion.sum(axis=1)
+    leaves, n_classes = outcomes.taxonomy.leaves, outcomes.taxonomy.n_leaves
+    right = np.bincount(outcomes.best[outcomes.is_right], minlength=n_classes)
+    support = np.bincount(outcomes.targets[outcomes.targets != UNKNOWN], minlength=n_classes)
     predicted = np.bincount(outcomes.best, minlength=n_classes)
     precision = right / np.maximum(predicted, 1)
     recall = right / np.maximum(support, 1)

@@ -20,35 +20,27 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from features.matrix import FeatureMatrix, joined, vectorize
+from features.matrix import FeatureMatrix, vectorize
 from features.prices import fit_price_edges
 from features.spec import FeatureSpec, Profile, classic_spec, text_spec
 from models.bundle import Manifest, save_bundle
-from models.caution import Caution
-from models.classifier import Classifier
-from models.familiarity import fit_familiarity
-from models.taxonomy import Taxonomy
 from schemas.columns import LABELLED_PRODUCT, PRODUCT
 from schemas.errors import SetupError
-from training.calibration_choice import CalibrationChoice, choose_calibration
 from training.catalog import content_digest, latest_products
 from training.evaluation import Evaluation, evaluate, metrics_of
+from training.fitting import Split, fit_classifier
 from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
+from training.many_classes import MOST_CLASSES_WITH_TREES, hash_bits_for
 from training.outcomes import as_batch, outcomes_of
 from training.progress import Progress
 from training.reports import find_champion, render, report_of_training, write_report
 from training.row_digests import row_digests
 from training.splits import CALIBRATE, TEST, TRAIN, assign_folds, assign_parts, groups_of
-from training.text_fit import TextFit, fit_text_model, held_out_scores
-from training.thresholds import CANDIDATES, ThresholdChoice, choose_thresholds
+from training.thresholds import ThresholdChoice
 from training.tracking import log_training
-from training.trees_fit import TreeRows, fit_trees
 from training.true_paths import paths_of
-from training.unseen_brands import N_FOLDS, brand_folds, fit_caution
-from training.walks import walk
 
 DEFAULT_MIN_PRODUCTS: Final = 20
 DEFAULT_TARGET_PRECISION: Final = 0.95
@@ -71,6 +63,7 @@ class TrainingResult:
         labels: which categories became classes; `merged` and `excluded` name those that did not.
         rows: products by part (`train`, `calibrate`, `test`), without those excluded from the first two.
         n_trees: trees kept, rounds times classes; 0 if none made the text model better.
+        left_out: what the model goes without for having so many categories, one sentence each.
         report: folder of the report; None without one.
         tracking_run: id of the MLflow run; None without tracking.
         unlogged: what `log_result` tells MLflow beside the above.
@@ -83,6 +76,7 @@ class TrainingResult:
     labels: TrainedLabels
     rows: Mapping[str, int]
     n_trees: int
+    left_out: tuple[str, ...]
     report: Path | None
     tracking_run: str | None
     unlogged: Unlogged
@@ -119,6 +113,7 @@ def fit_bundle(
     name: str = "sortline",
     report_to: Path | None = None,
     compare_with: Path | None = None,
+    most_classes_with_trees: int = MOST_CLASSES_WITH_TREES,
 ) -> TrainingResult:
     """Fit, calibrate and evaluate a model, and write its bundle to the folder `to`, whole or not at all.
 
@@ -128,14 +123,24 @@ def fit_bundle(
     the run is logged to MLflow. The report compares with the bundle `compare_with`, or with the one that is
     replaced.
 
-    Raises SetupError if there are fewer than two categories or too few products to split.
+    With more than `most_classes_with_trees` categories the model goes without trees and more
+    (`training.many_classes`); the manifest's metrics list it as `left_out`.
+
+    Raises SetupError if there are fewer than two categories or too few products to split, or too many categories
+    for the classic profile.
     """
     is_reported = report_to is not None or tracking_uri is not None
     former = find_champion(compare_with, replaced=to) if is_reported else None
     progress.step("Preparing the products")
     products = latest_products(products)
     split = _split(products, seed=seed, min_products=min_products)
-    spec = _spec(profile, split.part(products, TRAIN))
+    n_classes = len(split.labels.leaves)
+    if profile == "classic" and n_classes > most_classes_with_trees:
+        raise SetupError(
+            f"{n_classes:,} categories are too many for the classic profile, which has trees alone: train with "
+            f"--profile text, or with a larger --min-products until they are {most_classes_with_trees:,} or fewer."
+        )
+    spec = _spec(profile, split.part(products, TRAIN), n_classes)
 
     progress.step("Computing features", 3)
     features: dict[int, FeatureMatrix] = {}
@@ -143,7 +148,18 @@ def fit_bundle(
         features[part] = vectorize(as_batch(split.part(products, part).select(PRODUCT.names)), spec)
         progress.advance()
 
-    classifier, calibrated, choice = _fit(split, products, features, spec, name, seed, target_precision, progress)
+    fitted = fit_classifier(
+        split,
+        products,
+        features,
+        spec=spec,
+        name=name,
+        seed=seed,
+        target_precision=target_precision,
+        most_classes_with_trees=most_classes_with_trees,
+        progress=progress,
+    )
+    classifier, calibrated, choice = fitted.classifier, fitted.calibrated, fitted.choice
     progress.step("Evaluating on the test part")
     test = split.part(products, TEST)
     outcomes = outcomes_of(classifier, features[TEST], test)
@@ -160,6 +176,7 @@ def fit_bundle(
             "calibration": calibrated.to_json(),
             "thresholds": choice.to_json(classifier.taxonomy),
             "threshold_coverage": choice.coverage,
+            **({"left_out": list(fitted.left_out)} if fitted.left_out else {}),
         },
         lineage={
             **lineage,
@@ -186,6 +203,7 @@ def fit_bundle(
         labels=split.labels,
         rows=rows,
         n_trees=classifier.trees.n_trees,
+        left_out=fitted.left_out,
         report=report_to,
         tracking_run=None,
         unlogged=Unlogged(
@@ -232,26 +250,10 @@ def log_result(result: TrainingResult, *, tracking_uri: str, progress: Progress)
     return replace(result, tracking_run=run)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Split:
-    """The part, fold and class of each product; one that is excluded is in no part, or in the test part."""
-
-    parts: npt.NDArray[np.int8]
-    folds: npt.NDArray[np.int8]
-    labels: TrainedLabels
-
-    def part(self, products: pa.Table, part: int) -> pa.Table:
-        return products.filter(pa.array(self.parts == part))
-
-    def targets(self, part: int) -> npt.NDArray[np.int32]:
-        targets: npt.NDArray[np.int32] = self.labels.targets[self.parts == part]
-        return targets
-
-
 _NO_PART: Final = -1
 
 
-def _split(products: pa.Table, *, seed: int, min_products: int) -> _Split:
+def _split(products: pa.Table, *, seed: int, min_products: int) -> Split:
     missing = [name for name in LABELLED_PRODUCT.names if name not in products.column_names]
     if missing:
         raise SetupError(f"The products have no column {missing[0]}: training needs products with their category.")
@@ -277,115 +279,14 @@ def _split(products: pa.Table, *, seed: int, min_products: int) -> _Split:
     parts = np.where((labels.targets == EXCLUDED) & (parts != TEST), _NO_PART, parts).astype(np.int8)
     if any(not (parts == part).any() for part in _PART_NAMES) or len(np.unique(folds[parts == TRAIN])) < 2:
         raise too_few
-    return _Split(parts=parts, folds=folds, labels=labels)
+    return Split(parts=parts, folds=folds, labels=labels)
 
 
-def _spec(profile: Profile, train: pa.Table) -> FeatureSpec:
+def _spec(profile: Profile, train: pa.Table, n_classes: int) -> FeatureSpec:
     edges = fit_price_edges(train)
-    return text_spec(edges) if profile == "text" else classic_spec(edges)
-
-
-def _fit(
-    split: _Split,
-    products: pa.Table,
-    features: Mapping[int, FeatureMatrix],
-    spec: FeatureSpec,
-    name: str,
-    seed: int,
-    target_precision: float,
-    progress: Progress,
-) -> tuple[Classifier, CalibrationChoice, ThresholdChoice]:
-    taxonomy = Taxonomy(split.labels.leaves)
-    text: TextFit | None = None
-    train_text = calibrate_text = None
-    seen = features[TRAIN]
-    if spec.blocks:
-        parts = (TRAIN, CALIBRATE)
-        seen = joined([features[part] for part in parts])
-        text = fit_text_model(
-            seen.tokens,
-            np.concatenate([split.targets(part) for part in parts]),
-            np.concatenate([split.folds[split.parts == part] for part in parts]),
-            spec=spec,
-            n_classes=taxonomy.n_leaves,
-            seed=seed,
-            progress=progress,
-        )
-        train_text, calibrate_text = np.split(text.out_of_fold, [len(split.targets(TRAIN))])
-    trees = fit_trees(
-        TreeRows(dense=features[TRAIN].dense, targets=split.targets(TRAIN), text_scores=train_text),
-        TreeRows(dense=features[CALIBRATE].dense, targets=split.targets(CALIBRATE), text_scores=calibrate_text),
-        spec=spec,
-        n_classes=taxonomy.n_leaves,
-        seed=seed,
-        progress=progress,
-    )
-    progress.step("Calibrating")
-    scores = trees.raw_scores(features[CALIBRATE].dense)
-    if calibrate_text is not None:
-        scores += calibrate_text
-    calibrated = choose_calibration(
-        scores, split.targets(CALIBRATE).astype(np.int64), split.folds[split.parts == CALIBRATE]
-    )
-    truth = split.part(products, CALIBRATE)["category_path"].combine_chunks()
-    walks = walk(calibrated.calibration.probabilities(scores), truth, taxonomy)
-    choice = choose_thresholds(walks, taxonomy, target_precision=target_precision)
-    classifier = Classifier(
-        name=name,
-        spec=spec,
-        taxonomy=taxonomy,
-        text=None if text is None else text.model,
-        trees=trees,
-        calibration=calibrated.calibration,
-        thresholds=choice.thresholds,
-        familiarity=fit_familiarity(seen),
-        caution=_caution(split, products, features, seen, spec, text, seed, target_precision, progress),
-    )
-    return classifier, calibrated, choice
-
-
-def _caution(
-    split: _Split,
-    products: pa.Table,
-    features: Mapping[int, FeatureMatrix],
-    seen: FeatureMatrix,
-    spec: FeatureSpec,
-    text: TextFit | None,
-    seed: int,
-    target_precision: float,
-    progress: Progress,
-) -> Caution | None:
-    """Fit the model again without a part of the brands, and learn from that; None if the brands are too few."""
-    brands = seen.identities[:, 0]
-    folds = brand_folds(brands, seed=seed)
-    if folds is None:
-        return None
-    progress.step("Holding brands out", N_FOLDS)
-    taxonomy = Taxonomy(split.labels.leaves)
-    parts = (TRAIN,) if text is None else (TRAIN, CALIBRATE)
-    targets = np.concatenate([split.targets(part) for part in parts])
-    if text is not None:
-        scores = held_out_scores(
-            text, seen.tokens, targets, folds, n_classes=taxonomy.n_leaves, seed=seed, progress=progress
-        )
-    else:
-        scores = np.full((len(targets), taxonomy.n_leaves), np.nan)
-        stop = TreeRows(dense=features[CALIBRATE].dense, targets=split.targets(CALIBRATE), text_scores=None)
-        for fold in range(N_FOLDS):
-            kept = TreeRows(dense=seen.dense[folds != fold], targets=targets[folds != fold], text_scores=None)
-            trees = fit_trees(kept, stop, spec=spec, n_classes=taxonomy.n_leaves, seed=seed, progress=progress)
-            scores[folds == fold] = trees.raw_scores(seen.dense[folds == fold])
-    truth = pa.concat_arrays([split.part(products, part)["category_path"].combine_chunks() for part in parts])
-    has_brand = folds >= 0
-    return fit_caution(
-        scores[has_brand],
-        targets[has_brand],
-        truth.filter(pa.array(has_brand)),
-        brands[has_brand],
-        taxonomy,
-        target_precision=target_precision,
-        least=float(CANDIDATES[0]),
-    )
+    if profile == "classic":
+        return classic_spec(edges)
+    return replace(text_spec(edges), hash_bits=hash_bits_for(n_classes))
 
 
 def _self_check_rows(test: pa.Table) -> pa.RecordBatch:

@@ -72,12 +72,12 @@ def fit_text_model(
     block_weights = [BLOCK_WEIGHTS.get(block.name, 1.0) for block in spec.blocks]
     weighting = fit_weighting(tokens, n_buckets=spec.n_buckets, block_weights=block_weights)
     rows = weighting.row_vectors(tokens)
-    buckets, rows = _without_empty_columns(rows)
+    buckets, rows = without_empty_columns(rows)
     held_out = [fold for fold in range(int(folds.max()) + 1) if 0 < np.count_nonzero(folds == fold) < len(folds)]
     progress.step("Fitting the text model", len(held_out) + 1)
 
     margins = np.zeros((len(targets), n_classes))
-    with _fitting_threads() as (pool, is_cancelled):
+    with fitting_threads() as (pool, is_cancelled):
 
         def fit(fold: int | None) -> LinearSvm:
             kept = np.flatnonzero(folds != fold) if fold is not None else np.arange(len(folds))
@@ -119,10 +119,10 @@ def held_out_scores(
 
     `fit` was fitted on the same rows; a row of fold -1 is trained on always. Each fold must leave rows of it out.
     """
-    _, rows = _without_empty_columns(fit.model.weighting.row_vectors(tokens))
+    _, rows = without_empty_columns(fit.model.weighting.row_vectors(tokens))
     held_out = [int(fold) for fold in np.unique(folds) if fold >= 0]
     scores = np.full((len(targets), n_classes), np.nan)
-    with _fitting_threads() as (pool, is_cancelled):
+    with fitting_threads() as (pool, is_cancelled):
 
         def margins(fold: int) -> npt.NDArray[np.float32]:
             kept = np.flatnonzero(folds != fold)
@@ -138,7 +138,7 @@ def held_out_scores(
 
 
 @contextlib.contextmanager
-def _fitting_threads() -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]]:
+def fitting_threads() -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]]:
     """Give threads, and what tells a fit on them to end: or leaving would wait until all is fitted."""
     is_interrupted = threading.Event()
     pool = ThreadPoolExecutor(_THREADS)
@@ -151,7 +151,7 @@ def _fitting_threads() -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]
         pool.shutdown(cancel_futures=True)
 
 
-def _without_empty_columns(rows: csr_matrix) -> tuple[npt.NDArray[np.int64], csr_matrix]:
+def without_empty_columns(rows: csr_matrix) -> tuple[npt.NDArray[np.int64], csr_matrix]:
     """Return the numbers of the columns that have entries, ascending, and the rows over these alone."""
     is_used = np.zeros(rows.shape[1], np.bool_)
     is_used[rows.indices] = True

@@ -6,8 +6,9 @@ they would do, need not decide again for each of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,12 @@ from models.taxonomy import Taxonomy
 
 #: In `Walks.nodes`, below the last node of a walk.
 END = -1
+
+#: In no walk: neither a node nor END.
+_NO_NODE: Final = -2
+
+#: Sums of nodes held at the same time: 128 MB. Thousands of categories would need gigabytes for all rows.
+_SUMS_AT_ONCE: Final = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,14 +53,37 @@ def walk(probabilities: npt.NDArray[np.float64], truth: pa.Array[Any], taxonomy:
     `probabilities` is float64 (n_rows, n_leaves), `truth` holds the true path of each row; it may be one that the
     taxonomy does not know.
     """
-    n_rows = len(probabilities)
-    all_sums = taxonomy.node_probabilities(probabilities)
-    children = _children(taxonomy)
     depth = max(len(node) for node in taxonomy.nodes)
-    nodes = np.full((n_rows, depth), END, np.int64)
-    sums = np.full((n_rows, depth), np.nan)
-    at = np.full(n_rows, END, np.int64)  # above the roots
-    for level in range(depth):
+    nodes = np.full((len(probabilities), depth), END, np.int64)
+    sums = np.full((len(probabilities), depth), np.nan)
+    children = _children(taxonomy)
+    at_once = max(1, _SUMS_AT_ONCE // len(taxonomy.nodes))
+    for start in range(0, len(probabilities), at_once):
+        rows = slice(start, start + at_once)
+        _descend(taxonomy.node_probabilities(probabilities[rows]), children, nodes[rows], sums[rows])
+    best = probabilities.argmax(axis=1)
+    leaf_nodes = taxonomy.leaf_node[best]
+    true_nodes = _true_nodes(truth, taxonomy, depth)
+    leaf_levels = np.array([len(leaf) for leaf in taxonomy.leaves])[best] - 1
+    return Walks(
+        nodes=nodes,
+        sums=sums,
+        are_right=nodes == true_nodes,
+        leaf_nodes=leaf_nodes,
+        leaf_probabilities=probabilities[np.arange(len(probabilities)), best],
+        leaves_right=leaf_nodes == true_nodes[np.arange(len(best)), leaf_levels],
+    )
+
+
+def _descend(
+    all_sums: npt.NDArray[np.float64],
+    children: Mapping[int, npt.NDArray[np.int64]],
+    nodes: npt.NDArray[np.int64],
+    sums: npt.NDArray[np.float64],
+) -> None:
+    """Fill `nodes` and `sums` by the sums of all nodes."""
+    at = np.full(len(all_sums), END, np.int64)  # above the roots
+    for level in range(nodes.shape[1]):
         for parent in np.unique(at):
             below = children.get(int(parent))
             if below is None or (level > 0 and parent == END):
@@ -64,19 +94,6 @@ def walk(probabilities: npt.NDArray[np.float64], truth: pa.Array[Any], taxonomy:
             nodes[rows, level] = below[likeliest]
             sums[rows, level] = of_children[np.arange(len(rows)), likeliest]
         at = nodes[:, level]
-    best = probabilities.argmax(axis=1)
-    leaf_nodes = taxonomy.leaf_node[best]
-    paths, of_row = _distinct(truth)
-    is_above = np.array([[path[: len(node)] == node for path in paths] for node in taxonomy.nodes], np.bool_)
-    is_above = is_above.reshape(len(taxonomy.nodes), len(paths))
-    return Walks(
-        nodes=nodes,
-        sums=sums,
-        are_right=is_above[nodes, of_row[:, None]] & (nodes != END),
-        leaf_nodes=leaf_nodes,
-        leaf_probabilities=probabilities[np.arange(n_rows), best],
-        leaves_right=is_above[leaf_nodes, of_row],
-    )
 
 
 def _children(taxonomy: Taxonomy) -> dict[int, npt.NDArray[np.int64]]:
@@ -88,9 +105,15 @@ def _children(taxonomy: Taxonomy) -> dict[int, npt.NDArray[np.int64]]:
     return {parent: np.array(nodes, np.int64) for parent, nodes in children.items()}
 
 
-def _distinct(truth: pa.Array[Any]) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
-    """Return the distinct paths, and which of them each row has."""
-    position: dict[tuple[str, ...], int] = {}
-    paths = cast("list[list[str]]", truth.to_pylist())
-    of_row = [position.setdefault(tuple(path), len(position)) for path in paths]
-    return list(position), np.array(of_row, np.int64)
+def _true_nodes(truth: pa.Array[Any], taxonomy: Taxonomy, depth: int) -> npt.NDArray[np.int64]:
+    """Return the true node of each row on each level, int64 (n_rows, depth); _NO_NODE where there is none."""
+    node_of = {path: node for node, path in enumerate(taxonomy.nodes)}
+    found = np.full((len(truth), depth), _NO_NODE, np.int64)
+    of_path: dict[tuple[str, ...], list[int]] = {}
+    for row, labels in enumerate(cast("list[list[str]]", truth.to_pylist())):
+        path = tuple(labels)
+        if path not in of_path:
+            prefixes = [path[: level + 1] for level in range(min(len(path), depth))]
+            of_path[path] = [node_of.get(prefix, _NO_NODE) for prefix in prefixes]
+        found[row, : len(of_path[path])] = of_path[path]
+    return found

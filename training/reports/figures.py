@@ -33,13 +33,15 @@ def draw_confusion(evaluation: Evaluation) -> Markup:
     by_support = sorted(tested, key=lambda k: (-evaluation.classes[k].support, k))
     shown = sorted(by_support[:CLASSES_SHOWN])
     names = [" > ".join(evaluation.classes[k].path) for k in shown]
-    counts = evaluation.confusion[shown]
-    cells = counts[:, shown]
+    place = np.full(len(evaluation.classes), len(shown))  # of those not shown: one row and column more
+    place[shown] = np.arange(len(shown))
+    true, predicted, counts = evaluation.confusion.T
+    cells = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
+    np.add.at(cells, (place[true], place[predicted]), counts)
+    totals = cells.sum(axis=1)
     columns = [*names]
     if len(shown) < len(evaluation.classes):
-        cells = np.column_stack([cells, counts.sum(axis=1) - cells.sum(axis=1)])
         columns.append("any other")
-    totals = counts.sum(axis=1)
     drawing = Drawing(
         _LABEL + _CELL * len(columns) + 8,
         _CELL * len(names) + _LABEL * 0.75,
@@ -51,7 +53,7 @@ def draw_confusion(evaluation: Evaluation) -> Markup:
         drawing.text(_short(name), "tick end", x=_LABEL - 6, y=middle)
         drawing.shape("rect", "row", x=_LABEL, y=row * _CELL, width=_CELL * len(columns), height=_CELL)
         total = int(totals[row])
-        for column, n in enumerate(cells[row].tolist()):
+        for column, n in enumerate(cells[row, : len(columns)].tolist()):
             if not n:
                 continue
             x, y = _LABEL + column * _CELL, row * _CELL

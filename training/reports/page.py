@@ -25,6 +25,10 @@ TEMPLATES: Final = FilePath(__file__).with_name("templates")
 #: More categories are shown only on demand, after those that lose most products.
 _CATEGORIES_OPEN: Final = 40
 _CATEGORIES_WORST: Final = 20
+#: Rows of the full table: each takes 400 bytes, and nobody reads more. `report.json` has all.
+_CATEGORIES_LISTED: Final = 1_000
+#: Categories without a class that are named; the card has their number.
+_UNTRAINED_NAMED: Final = 200
 _CHANGES_SHOWN: Final = 15
 _CURVE_ROWS: Final = 20
 _FATE_NAMES: Final[Mapping[Fate, str]] = {
@@ -56,6 +60,9 @@ def render_page(report: Report) -> str:
         "changed_categories": sorted(changes, key=lambda one: -abs(one.gain or 0))[:_CHANGES_SHOWN],
         "n_changed_categories": len(changes),
         "classes_shown": CLASSES_SHOWN,
+        "categories_listed": _CATEGORIES_LISTED,
+        "untrained": _untrained(report)[:_UNTRAINED_NAMED],
+        "n_untrained": len(report.merged) + len(report.excluded),
         "matrix": draw_confusion(evaluation),
         "reliability": draw_reliability(evaluation),
         "risk_coverage": draw_risk_coverage(report.curves, evaluation, target_precision=target),
@@ -80,6 +87,12 @@ def categories_of(report: Report) -> Categories:
         worst=tuple(worst[:_CATEGORIES_WORST]) if len(tested) > _CATEGORIES_OPEN else (),
         untested=tuple(one for one in classes if not one.support),
     )
+
+
+def _untrained(report: Report) -> list[tuple[Path, Path | None, int]]:
+    """Return each category that is no class, with the ancestor that it is trained as, or its products if none."""
+    merged: list[tuple[Path, Path | None, int]] = [(path, parent, 0) for path, parent in report.merged.items()]
+    return [*merged, *((path, None, n) for path, n in report.excluded.items())]
 
 
 def _curve_rows(report: Report) -> list[tuple[float, float, float]]:

@@ -56,6 +56,7 @@ def model_facts(report: Report) -> Facts:
         ("chosen for a precision of", "unknown" if target is None else f"{target:g}"),
         *_calibration("", manifest.calibration),
         ("classes", f"{len(manifest.labels):,}, taxonomy {manifest.taxonomy_version}"),
+        *_left_out(manifest.metrics),
         ("features", manifest.feature_fingerprint),
         ("bundle format", str(manifest.format_version)),
         ("made with", ", ".join(f"{name} {version}" for name, version in sorted(manifest.libraries.items()))),
@@ -70,6 +71,12 @@ def _calibration(of: str, calibration: Mapping[str, object]) -> Iterator[tuple[s
             yield from _calibration(f" of {words}s", value)
         else:
             yield f"calibration, {words}{of}", _text(value)
+
+
+def _left_out(metrics: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    reasons = metrics.get("left_out")
+    for reason in reasons if isinstance(reasons, list | tuple) else ():
+        yield "left out", _text(reason)
 
 
 def _offsets(lineage: Mapping[str, object]) -> dict[str, dict[str, tuple[int, int]]]:

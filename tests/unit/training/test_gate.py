@@ -46,7 +46,7 @@ def evaluation(
         log_loss=0.3,
         reliability=tuple(ReliabilityBin(n=n // 10, confidence=0.9, accuracy=0.9) for _ in range(10)),
         classes=(score(("a",), n // 2), score(("b",), n - n // 2)),
-        confusion=np.zeros((2, 2), np.int64),
+        confusion=np.zeros((0, 3), np.int64),
     )
 
 

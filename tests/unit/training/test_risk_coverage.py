@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.decisions import decide
 from models.taxonomy import Path, Taxonomy
+from training import walks
 from training.risk_coverage import RiskCurve, risk_coverage
 from training.true_paths import is_at_or_above
+from training.walks import walk
 
 PATHS = pa.list_(pa.string())
 TAXONOMY = Taxonomy((("A", "x"), ("A", "y", "1"), ("A", "y", "2"), ("B",), ("B", "z"), ("C",)))
@@ -31,6 +36,17 @@ def test_without_rows_there_are_no_points() -> None:
     curves = risk_coverage(np.zeros((0, 6)), pa.array([], PATHS), TAXONOMY)
 
     assert points(curves.leaf) == points(curves.any_level) == []
+
+
+def test_walks_do_not_depend_on_how_many_rows_are_summed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(6), 20)
+    truth = pa.array([list(TAXONOMY.nodes[row % len(TAXONOMY.nodes)]) for row in range(20)], PATHS)
+    whole = walk(probabilities, truth, TAXONOMY)
+    monkeypatch.setattr(walks, "_SUMS_AT_ONCE", 3 * len(TAXONOMY.nodes))
+    in_parts = walk(probabilities, truth, TAXONOMY)
+
+    for field in fields(whole):
+        assert getattr(whole, field.name).tobytes() == getattr(in_parts, field.name).tobytes()
 
 
 taxonomies = st.sets(

@@ -83,6 +83,24 @@ def test_a_page_needs_no_repair_and_has_every_section(n_classes: int) -> None:
     assert labelled <= set(ids)
 
 
+def test_a_page_of_very_many_categories_lists_those_with_most_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = render_page(made_report(600))
+    monkeypatch.setattr("training.reports.page._CATEGORIES_LISTED", 100)
+    page = render_page(made_report(600))
+
+    assert re.search(r"The 100 with most products of \d+ categories; all are in report.json", page)
+    n_tested = sum(one.support > 0 for one in made_report(600).evaluation.classes)
+    assert whole.count("<tr>") - page.count("<tr>") == n_tested - 100
+
+
+def test_a_page_names_some_categories_that_are_no_class_and_counts_the_others() -> None:
+    merged: dict[Path, Path] = {("a", str(k)): ("a",) for k in range(250)}
+    page = render_page(replace(made_report(), merged=merged, excluded={("b",): 3}))
+
+    assert len(re.findall(r"<li>.*is trained as", page)) == 200
+    assert "And 51 more, which are in report.json." in page
+
+
 def test_a_page_asks_for_nothing_from_elsewhere_and_runs_nothing() -> None:
     page = render_page(compared_report())
 
