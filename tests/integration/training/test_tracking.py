@@ -44,6 +44,7 @@ def test_a_run_holds_settings_figures_report_and_the_bundle_as_a_registered_mode
     assert {file.path for file in client.list_artifacts(result.tracking_run)} == {
         "classes.csv",
         "model-card.md",
+        "products.parquet",
         "report.html",
         "report.json",
         "rows",
