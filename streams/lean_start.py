@@ -47,6 +47,8 @@ def keep_scipy_out_of_numba() -> None:
 class NoTables(TableManager):
     """Faust's tables, of which a worker has none: nobody has to be waited for to register some."""
 
+    mundane_level = "debug"  # that a service starts is no news
+
     async def on_start(self) -> None:
         """Do what Faust does after its wait of a second."""
         await self._update_channels()

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import SetupError, SortlineError
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from models.manifest import Manifest
     from models.registry import RegisteredVersion
+    from sortline.settings import SortlineSettings
 
 app = typer.Typer(help="Look at registered models, and decide which of them workers run.", no_args_is_help=True)
 
@@ -22,6 +24,9 @@ TrackingOption = Annotated[
 ]
 VersionArgument = Annotated[
     str, typer.Argument(help="A number, as `list` shows it, or an alias: champion.", metavar="VERSION")
+]
+AnnounceOption = Annotated[
+    bool, typer.Option("--announce/--no-announce", help="Tell running workers, by the topic models.announced.")
 ]
 DEFAULT_NAME = "sortline"
 
@@ -111,14 +116,19 @@ def promote_model(
     force: Annotated[bool, typer.Option("--force", help="Promote it although it fails; needs --reason.")] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the version.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as one JSON document.")] = False,
+    announce: AnnounceOption = True,
     tracking_uri: TrackingOption = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
 ) -> None:
     """Make a version the champion, which workers run, if it is as good as the one that is it now.
 
     Both are measured on the champion's test rows and on newer rows that
     neither has learned from. The table tells what was asked, what was found
     and what was wanted. A version that fails is refused with exit code 1;
-    docs/models.md tells what to do then.
+    docs/models.md tells what to do then. Workers that follow the champion are
+    told at once; without Kafka they find it with their next look.
 
     Examples:
       sortline models promote 4
@@ -135,7 +145,9 @@ def promote_model(
 
     if force and not (reason or "").strip():
         raise SetupError("option --force: say why with --reason TEXT; it is kept with the version")
-    settings = read_settings(tracking_uri=tracking_uri)
+    settings = read_settings(
+        tracking_uri=tracking_uri, bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix
+    )
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
         from training.promotion import promote, to_json
@@ -165,6 +177,8 @@ def promote_model(
             "already champion": f"Version {promotion.version} of {name} is the champion already.",
         }
         say(done[promotion.outcome])
+    if announce:
+        _announce(settings, name, promotion.version)
 
 
 @app.command("rollback")
@@ -172,7 +186,11 @@ def rollback_model(
     *,
     name: NameOption = DEFAULT_NAME,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the version that goes.")] = None,
+    announce: AnnounceOption = True,
     tracking_uri: TrackingOption = None,
+    bootstrap: BootstrapOption = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
 ) -> None:
     """Make the champion before this one the champion again.
 
@@ -186,7 +204,9 @@ def rollback_model(
     from sortline.progress import StepProgress
     from sortline.settings import read_settings
 
-    settings = read_settings(tracking_uri=tracking_uri)
+    settings = read_settings(
+        tracking_uri=tracking_uri, bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix
+    )
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
         from training.promotion import rollback
@@ -194,6 +214,23 @@ def rollback_model(
         gone, version = rollback(name, tracking_uri=settings.tracking_uri, progress=progress, reason=reason)
     instead = "" if gone is None else f" instead of version {gone}"
     say(f"Version {version} of {name} is the champion again{instead}.")
+    if announce:
+        _announce(settings, name, version)
+
+
+def _announce(settings: SortlineSettings, name: str, version: int) -> None:
+    from sortline.console import warn
+    from sortline.models_command.announcing import announce_champion
+
+    problem = announce_champion(
+        name,
+        version,
+        bootstrap=settings.bootstrap,
+        registry_url=settings.registry_url,
+        topic=settings.topics.announced,
+    )
+    if problem is not None:
+        warn(problem)
 
 
 def _number(name: str, version: str, tracking_uri: str) -> int:

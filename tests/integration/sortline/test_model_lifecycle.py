@@ -103,7 +103,8 @@ def run(server: MlflowServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     def run_here(*arguments: object, exit_code: int = 0) -> Printed:
         capsys.readouterr()
-        code = main(["models", *map(str, arguments), "--name", NAME])
+        quietly = ["--no-announce"] if arguments[0] in ("promote", "rollback") else []
+        code = main(["models", *map(str, arguments), "--name", NAME, *quietly])
         printed = capsys.readouterr()
         assert code == exit_code, printed.err
         return Printed(exit_code=code, stdout=printed.out, stderr=printed.err)

@@ -16,7 +16,7 @@ from models.registry import log_bundle, set_alias
 from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
-from streams.announcements import Announcement, announce
+from sortline.models_command.announcing import announce_champion
 from tests.integration.streams.conftest import Topics, WorkerProcess, wait_for
 from tests.integration.streams.flow import Flow, check_once, partitions_of
 from tests.tiny_model import build_tiny_bundle
@@ -40,14 +40,16 @@ class Models:
     def let_champion_be(self, number: int) -> None:
         set_alias(NAME, "champion", number, tracking_uri=self.tracking_uri)
 
-    def promote(self, number: int, stream: Topics) -> None:
+    def promote(self, number: int, stream: Topics, registry_url: str) -> None:
         self.let_champion_be(number)
-        announce(
-            Announcement(name=NAME, version=number, alias="champion", announced_by="a test"),
+        problem = announce_champion(
+            NAME,
+            number,
             bootstrap=stream.bootstrap,
-            registry=stream.registry,
+            registry_url=registry_url,
             topic=stream.names.announced,
         )
+        assert problem is None
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +126,21 @@ def go_on(worker: WorkerProcess, n_records: int = 300) -> None:
 
 
 def test_models_are_swapped_under_load_at_once_and_every_event_names_the_one_that_the_records_tell_of(
-    stream: Topics, new_follower: NewWorker, models: Models
+    stream: Topics, new_follower: NewWorker, models: Models, registry_url: str
 ) -> None:
     models.let_champion_be(GOOD)
     worker = new_follower().start().wait_ready()
     with Flow(stream, rate=1_500) as flow:
         go_on(worker)
         for n_swaps, number in enumerate((BETTER, GOOD), start=1):
-            models.promote(number, stream)
+            models.promote(number, stream, registry_url)
             wait_for("the swap", partial(has_swapped, worker, n_swaps))
             go_on(worker)
-        models.promote(DAMAGED, stream)
+        models.promote(DAMAGED, stream, registry_url)
         wait_for("the refusal", lambda: worker.metric("sortline_model_failures_total") == 1)
         assert worker.is_ready()
         go_on(worker)
-        models.promote(BETTER, stream)
+        models.promote(BETTER, stream, registry_url)
         wait_for("the last swap", partial(has_swapped, worker, 3))
         go_on(worker)
     events = check_once(stream, flow.n_events)
@@ -154,7 +156,7 @@ def test_models_are_swapped_under_load_at_once_and_every_event_names_the_one_tha
 
 
 def test_what_a_worker_killed_during_a_swap_left_behind_is_done_again_by_its_heir_and_told_as_the_heir_s(
-    stream: Topics, new_follower: NewWorker, models: Models
+    stream: Topics, new_follower: NewWorker, models: Models, registry_url: str
 ) -> None:
     """One worker looks every second, and commits nothing by itself. The other one is not told of the new model."""
     models.let_champion_be(GOOD)
@@ -171,7 +173,7 @@ def test_what_a_worker_killed_during_a_swap_left_behind_is_done_again_by_its_hei
         first.kill()
         wait_for("the heir to have all", lambda: len(partitions_of(heir)) == 3)
         go_on(heir)
-        models.promote(BETTER, stream)
+        models.promote(BETTER, stream, registry_url)
         wait_for("the heir's swap", partial(has_swapped, heir, 1))
         go_on(heir)
     events = check_once(stream, flow.n_events)
