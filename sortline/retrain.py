@@ -124,22 +124,13 @@ def sources(settings: SortlineSettings) -> Sources:
 
 def promoter(settings: SortlineSettings, progress: Progress) -> Promoter:
     """Return what promotes a version through the gate, and tells running workers if it passes."""
-    from sortline.console import warn
-    from sortline.models_command.announcing import announce_champion
+    from sortline.models_command.announcing import tell_workers
     from training.promotion import Promotion, promote
 
     def through_the_gate(name: str, version: int) -> Promotion:
         promotion = promote(name, version, tracking_uri=settings.tracking_uri, progress=progress)
         if promotion.outcome == "promoted":
-            problem = announce_champion(
-                name,
-                version,
-                bootstrap=settings.bootstrap,
-                registry_url=settings.registry_url,
-                topic=settings.topics.announced,
-            )
-            if problem is not None:
-                warn(problem)
+            tell_workers(settings, name, version)
         return promotion
 
     return through_the_gate

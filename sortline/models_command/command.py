@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from models.manifest import Manifest
     from models.registry import RegisteredVersion
-    from sortline.settings import SortlineSettings
 
 app = typer.Typer(help="Look at registered models, and decide which of them workers run.", no_args_is_help=True)
 
@@ -139,6 +138,7 @@ def promote_model(
     from datetime import UTC, datetime
 
     from sortline.console import messages, output, say
+    from sortline.models_command.announcing import tell_workers
     from sortline.models_command.display import show_verdict
     from sortline.progress import StepProgress
     from sortline.settings import read_settings
@@ -178,7 +178,7 @@ def promote_model(
         }
         say(done[promotion.outcome])
     if announce:
-        _announce(settings, name, promotion.version)
+        tell_workers(settings, name, promotion.version)
 
 
 @app.command("rollback")
@@ -201,6 +201,7 @@ def rollback_model(
       sortline models rollback --reason "confuses kettles with teapots"
     """
     from sortline.console import messages, say
+    from sortline.models_command.announcing import tell_workers
     from sortline.progress import StepProgress
     from sortline.settings import read_settings
 
@@ -215,22 +216,7 @@ def rollback_model(
     instead = "" if gone is None else f" instead of version {gone}"
     say(f"Version {version} of {name} is the champion again{instead}.")
     if announce:
-        _announce(settings, name, version)
-
-
-def _announce(settings: SortlineSettings, name: str, version: int) -> None:
-    from sortline.console import warn
-    from sortline.models_command.announcing import announce_champion
-
-    problem = announce_champion(
-        name,
-        version,
-        bootstrap=settings.bootstrap,
-        registry_url=settings.registry_url,
-        topic=settings.topics.announced,
-    )
-    if problem is not None:
-        warn(problem)
+        tell_workers(settings, name, version)
 
 
 def _number(name: str, version: str, tracking_uri: str) -> int:
