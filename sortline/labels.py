@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import SetupError
-from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
+from sortline.options import (
+    BootstrapOption,
+    FromFileOption,
+    FromTopicOption,
+    RegistryOption,
+    TopicPrefixOption,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,12 +33,8 @@ def _labels() -> None:
 @app.command("audit")
 def audit(
     *,
-    from_file: Annotated[
-        Path | None, typer.Option("--from", help="Labelled products: Parquet, CSV or JSON Lines.")
-    ] = None,
-    from_topic: Annotated[
-        bool, typer.Option("--from-topic", help="Labelled products: what is in products.catalog now.")
-    ] = False,
+    from_file: FromFileOption = None,
+    from_topic: FromTopicOption = False,
     to: Annotated[
         Path | None, typer.Option("--to", help="File for all suspects: .csv, .parquet or .jsonl, by its name.")
     ] = None,

@@ -29,6 +29,13 @@ ModelOption = Annotated[
 TrackingUriOption = Annotated[
     str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
 ]
+
+FromFileOption = Annotated[
+    Path | None, typer.Option("--from", help="Labelled products: Parquet, CSV or JSON Lines.")
+]
+FromTopicOption = Annotated[
+    bool, typer.Option("--from-topic", help="Labelled products: what is in products.catalog now.")
+]
 BundleFolderOption = Annotated[
     Path, typer.Option("--to", help="Folder of the bundle; an older bundle there is replaced.")
 ]

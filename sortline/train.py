@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from schemas.errors import SetupError
-from sortline.options import BootstrapOption, ProfileName, RegistryOption, TopicPrefixOption
+from sortline.options import (
+    BootstrapOption,
+    BundleFolderOption,
+    FromFileOption,
+    FromTopicOption,
+    MinProductsOption,
+    ProfileName,
+    ProfileOption,
+    RegistryOption,
+    SeedOption,
+    TargetPrecisionOption,
+    TopicPrefixOption,
+    TrackingUriOption,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,27 +42,13 @@ _UNTRAINED_NAMED: Final = 100
 
 def train(
     *,
-    to: Annotated[Path, typer.Option("--to", help="Folder of the bundle; an older bundle there is replaced.")],
-    from_file: Annotated[
-        Path | None, typer.Option("--from", help="Labelled products: Parquet, CSV or JSON Lines.")
-    ] = None,
-    from_topic: Annotated[
-        bool, typer.Option("--from-topic", help="Labelled products: what is in products.catalog now.")
-    ] = False,
-    profile: Annotated[
-        ProfileName,
-        typer.Option("--profile", help="text: words and trees. classic: 19 hand-made features and trees."),
-    ] = ProfileName.TEXT,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the split and the fit.")] = 7,
-    min_products: Annotated[
-        int, typer.Option("--min-products", min=1, help="A category with fewer is trained as its parent.")
-    ] = 20,
-    target_precision: Annotated[
-        float,
-        typer.Option(
-            "--target-precision", min=0.5, max=0.9999, help="Share of what is published that should be right."
-        ),
-    ] = 0.95,
+    to: BundleFolderOption,
+    from_file: FromFileOption = None,
+    from_topic: FromTopicOption = False,
+    profile: ProfileOption = ProfileName.TEXT,
+    seed: SeedOption = 7,
+    min_products: MinProductsOption = 20,
+    target_precision: TargetPrecisionOption = 0.95,
     name: Annotated[str, typer.Option("--name", help="What published events call the model.")] = "sortline",
     report: Annotated[
         Path | None, typer.Option("--report", help="Folder of the report. Default: <bundle>.report beside it.")
@@ -61,9 +60,7 @@ def train(
     tracking: Annotated[
         bool, typer.Option("--tracking/--no-tracking", help="Log the run and its report to MLflow.")
     ] = True,
-    tracking_uri: Annotated[
-        str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
-    ] = None,
+    tracking_uri: TrackingUriOption = None,
     bootstrap: BootstrapOption = None,
     registry: RegistryOption = None,
     topic_prefix: TopicPrefixOption = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption, TrackingUriOption
 
 
 def explain_event(
@@ -22,9 +22,7 @@ def explain_event(
             "--model", help="Bundle folder or models:/name/version to decide with; by default, MLflow is asked."
         ),
     ] = None,
-    tracking_uri: Annotated[
-        str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
-    ] = None,
+    tracking_uri: TrackingUriOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON document.")] = False,
     bootstrap: BootstrapOption = None,
     registry: RegistryOption = None,

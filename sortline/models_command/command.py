@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import SetupError, SortlineError
-from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption
+from sortline.options import BootstrapOption, RegistryOption, TopicPrefixOption, TrackingUriOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at registered models, and decide which of them workers run.", no_args_is_help=True)
 
 NameOption = Annotated[str, typer.Option("--name", help="The registered model.")]
-TrackingOption = Annotated[
-    str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
-]
 VersionArgument = Annotated[
     str, typer.Argument(help="A number, as `list` shows it, or an alias: champion.", metavar="VERSION")
 ]
@@ -35,7 +32,7 @@ def list_models(
     *,
     name: NameOption = DEFAULT_NAME,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a version each.")] = False,
-    tracking_uri: TrackingOption = None,
+    tracking_uri: TrackingUriOption = None,
 ) -> None:
     """List the versions of the model, newest first: aliases, figures on their own test rows, what the gate said.
 
@@ -63,7 +60,7 @@ def list_models(
 
 @app.command("show")
 def show_model(
-    version: VersionArgument, *, name: NameOption = DEFAULT_NAME, tracking_uri: TrackingOption = None
+    version: VersionArgument, *, name: NameOption = DEFAULT_NAME, tracking_uri: TrackingUriOption = None
 ) -> None:
     """Show one version whole: what it is, what it was trained on, its figures, threshold and tags.
 
@@ -86,7 +83,7 @@ def diff_models(
     after: VersionArgument,
     *,
     name: NameOption = DEFAULT_NAME,
-    tracking_uri: TrackingOption = None,
+    tracking_uri: TrackingUriOption = None,
 ) -> None:
     """Tell what differs between two versions: categories, figures, settings, features.
 
@@ -116,7 +113,7 @@ def promote_model(
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the version.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as one JSON document.")] = False,
     announce: AnnounceOption = True,
-    tracking_uri: TrackingOption = None,
+    tracking_uri: TrackingUriOption = None,
     bootstrap: BootstrapOption = None,
     registry: RegistryOption = None,
     topic_prefix: TopicPrefixOption = None,
@@ -187,7 +184,7 @@ def rollback_model(
     name: NameOption = DEFAULT_NAME,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the version that goes.")] = None,
     announce: AnnounceOption = True,
-    tracking_uri: TrackingOption = None,
+    tracking_uri: TrackingUriOption = None,
     bootstrap: BootstrapOption = None,
     registry: RegistryOption = None,
     topic_prefix: TopicPrefixOption = None,

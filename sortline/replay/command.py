@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sortline.options import BootstrapOption, ModelOption, RegistryOption, TopicPrefixOption
+from sortline.options import BootstrapOption, ModelOption, RegistryOption, TopicPrefixOption, TrackingUriOption
 
 
 def replay(
@@ -34,9 +34,7 @@ def replay(
     allow_live: Annotated[
         bool, typer.Option("--allow-live", help="Let --to be the live topic of categorized products.")
     ] = False,
-    tracking_uri: Annotated[
-        str | None, typer.Option("--tracking-uri", help="MLflow's store [SORTLINE_TRACKING_URI].")
-    ] = None,
+    tracking_uri: TrackingUriOption = None,
     bootstrap: BootstrapOption = None,
     registry: RegistryOption = None,
     topic_prefix: TopicPrefixOption = None,
