@@ -72,15 +72,14 @@ def run_pipeline(
       sortline pipeline run --to bundles/next
       sortline pipeline run --if-changed --min-new 500
     """
-    import signal
-    import sys
     from contextlib import ExitStack
 
     from sortline.console import messages, output
     from sortline.progress import StepProgress
+    from sortline.termination import leave_on_sigterm
 
     _configure(api_url, bootstrap, registry, topic_prefix, tracking_uri)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_on_sigterm()
     from training.prefect_api import reporting
 
     with ExitStack() as prefect:

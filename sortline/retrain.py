@@ -66,18 +66,15 @@ def retrain(
       sortline retrain --to bundles/next
       sortline retrain --if-changed --min-new 500 --promote
     """
-    import signal
-    import sys
-
     from sortline.console import messages, output
     from sortline.progress import StepProgress
     from sortline.settings import read_settings
+    from sortline.termination import leave_on_sigterm
 
     settings = read_settings(
         tracking_uri=tracking_uri, bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix
     )
-    # As Ctrl-C does, so that drafts are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_on_sigterm()
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
         from training.reports.files import check_folder

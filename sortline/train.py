@@ -83,19 +83,17 @@ def train(
     if (from_file is None) != from_topic:
         raise SetupError("give exactly one of --from FILE and --from-topic")
 
-    import signal
-    import sys
     import time
 
     from sortline.console import messages, output
     from sortline.progress import StepProgress
     from sortline.settings import read_settings
+    from sortline.termination import leave_on_sigterm
 
     settings = read_settings(
         tracking_uri=tracking_uri, bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix
     )
-    # As Ctrl-C does, so that the draft of a bundle is removed; a shell says 128 + 15 of a process so ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_on_sigterm()
     started = time.monotonic()
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
