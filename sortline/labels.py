@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from schemas.errors import SetupError
+from sortline.labelled_products import check_source, read_labelled
 from sortline.options import (
     BootstrapOption,
     FromFileOption,
@@ -15,12 +16,6 @@ from sortline.options import (
     RegistryOption,
     TopicPrefixOption,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from sortline.progress import StepProgress
-    from sortline.settings import SortlineSettings
 
 app = typer.Typer(help="Look for wrong labels before training on them.", no_args_is_help=True)
 
@@ -57,8 +52,7 @@ def audit(
       sortline labels audit --from labelled.parquet --to suspects.csv
       sortline labels audit --from-topic --limit 100
     """
-    if (from_file is None) != from_topic:
-        raise SetupError("give exactly one of --from FILE and --from-topic")
+    check_source(from_file, from_topic=from_topic)
     if to is not None and to.suffix.lower() not in {".csv", ".parquet", ".jsonl"}:
         raise SetupError(f"option --to: {to.name} must end in .csv, .parquet or .jsonl")
 
@@ -71,14 +65,9 @@ def audit(
     settings = read_settings(bootstrap=bootstrap, registry_url=registry, topic_prefix=topic_prefix)
     with StepProgress(messages()) as progress:
         progress.step("Loading the libraries")
-        from schemas.product_files import read_products
         from training.label_audit import audit_labels
 
-        if from_file is None:
-            products = _read_topic(settings, progress)
-        else:
-            progress.step(f"Reading {from_file.name}")
-            products = read_products(from_file, labelled=True)
+        products, _ = read_labelled(from_file, settings, progress)
         found = audit_labels(products, seed=seed, min_products=min_products, progress=progress)
         report = report_of(found)
         if to is not None:
@@ -87,19 +76,3 @@ def audit(
     show_audit(found, limit, output())
     if to is not None:
         say(f"{report.num_rows:,} products in {to}")
-
-
-def _read_topic(settings: SortlineSettings, progress: StepProgress) -> pa.Table:
-    from contextlib import closing
-
-    from schemas.registry import ConfluentRegistry
-    from sortline.console import warn
-    from training.compacted_topic import read_compacted_topic
-    from training.snapshot import build_snapshot
-
-    read = read_compacted_topic(settings.bootstrap, settings.topics.catalog, progress)
-    with closing(ConfluentRegistry(settings.registry_url)) as registry:
-        snapshot = build_snapshot(read, registry, progress)
-    for reason, n in snapshot.rejected.items():
-        warn(f"{n:,} products of {settings.topics.catalog} were left out: {reason}")
-    return snapshot.products

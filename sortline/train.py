@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from schemas.errors import SetupError
+from sortline.labelled_products import check_source, read_labelled
 from sortline.options import (
     BootstrapOption,
     BundleFolderOption,
@@ -25,11 +24,8 @@ from sortline.options import (
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from rich.console import Console
 
-    from sortline.progress import StepProgress
-    from sortline.settings import SortlineSettings
     from training.fit import TrainingResult
 
 
@@ -80,8 +76,7 @@ def train(
       sortline train --from-topic --to bundles/first
       sortline train --from labelled.csv --profile classic --to bundles/classic
     """
-    if (from_file is None) != from_topic:
-        raise SetupError("give exactly one of --from FILE and --from-topic")
+    check_source(from_file, from_topic=from_topic)
 
     import time
 
@@ -103,10 +98,9 @@ def train(
         report_to = to.with_name(f"{to.name}.report") if report is None else report
         check_folder(report_to, bundle=to)
 
-        if from_file is None:
-            products, lineage = _read_topic(settings, to, progress)
-        else:
-            products, lineage = _read_file(from_file, progress)
+        products, lineage = read_labelled(
+            from_file, settings, progress, keep_as=to.with_name(f"{to.name}.snapshot.parquet")
+        )
         result = fit_bundle(
             products,
             profile=profile.value,
@@ -122,35 +116,6 @@ def train(
             compare_with=compare,
         )
     _show(result, output(), seconds=time.monotonic() - started, tracking_uri=settings.tracking_uri)
-
-
-def _read_file(file: Path, progress: StepProgress) -> tuple[pa.Table, Mapping[str, object]]:
-    from schemas.product_files import read_products
-
-    progress.step(f"Reading {file.name}")
-    return read_products(file, labelled=True), {"file": file.name}
-
-
-def _read_topic(
-    settings: SortlineSettings, to: Path, progress: StepProgress
-) -> tuple[pa.Table, Mapping[str, object]]:
-    from contextlib import closing
-
-    from schemas.registry import ConfluentRegistry
-    from sortline.console import warn
-    from training.snapshot import take_snapshot
-
-    with closing(ConfluentRegistry(settings.registry_url)) as registry:
-        snapshot = take_snapshot(
-            bootstrap=settings.bootstrap,
-            registry=registry,
-            topic=settings.topics.catalog,
-            to=to.with_name(f"{to.name}.snapshot.parquet"),
-            progress=progress,
-        )
-    for reason, n in snapshot.rejected.items():
-        warn(f"{n:,} products of {settings.topics.catalog} were left out: {reason}")
-    return snapshot.products, {**snapshot.lineage.to_json()}
 
 
 def _show(result: TrainingResult, console: Console, *, seconds: float, tracking_uri: str) -> None:
