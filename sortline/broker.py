@@ -12,6 +12,13 @@ from schemas.errors import DependencyUnavailableError, SetupError
 
 ANSWER_SECONDS: Final = 10.0
 
+#: For `open_reader`, where a partition is read to its present end.
+TO_THE_END: Final[Mapping[str, str | int | bool]] = {
+    "enable.partition.eof": True,
+    "auto.offset.reset": "earliest",
+    "fetch.wait.max.ms": 50,
+}
+
 
 def topic_partitions(
     client: Consumer | Producer, topics: Sequence[str], *, bootstrap: str
@@ -29,6 +36,25 @@ def topic_partitions(
         if topic not in known:
             raise SetupError(f"topic {topic} does not exist at {bootstrap}: `sortline topics apply` creates it")
     return {topic: sorted(known[topic].partitions) for topic in topics}
+
+
+def open_reader(bootstrap: str, client_id: str, settings: Mapping[str, str | int | bool]) -> Consumer:
+    """Return a consumer of committed transactions that is to be given its partitions; `settings` win.
+
+    It commits nothing and belongs to no group that others could see.
+    """
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "client.id": client_id,
+            "group.id": client_id,  # the client wants one; without commits it never exists
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "log_level": 2,  # librdkafka's own lines on stderr would only repeat our sentence
+            **settings,
+        }
+    )
 
 
 def unavailable(bootstrap: str, error: KafkaException) -> DependencyUnavailableError:

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import DependencyUnavailableError, SetupError
-from sortline.broker import ANSWER_SECONDS, topic_partitions, unavailable
+from sortline.broker import ANSWER_SECONDS, TO_THE_END, open_reader, topic_partitions, unavailable
 from sortline.offset_ranges import OffsetRange
 from sortline.topic_reader import TopicRecord, topic_record
 
@@ -42,19 +42,10 @@ class RangeReader:
     ) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": "sortline-ranges",
-                "group.id": "sortline-ranges",  # the client wants one; without commits it never exists
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "isolation.level": "read_committed" if committed else "read_uncommitted",
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 50,
-                "log_level": 2,  # librdkafka's own lines on stderr would only repeat our sentence
-            }
+        self._consumer = open_reader(
+            bootstrap,
+            "sortline-ranges",
+            {**TO_THE_END, "isolation.level": "read_committed" if committed else "read_uncommitted"},
         )
         try:
             self.bounds: Mapping[int, tuple[int, int]] = self._bounds()

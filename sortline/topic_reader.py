@@ -10,14 +10,13 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     TIMESTAMP_LOG_APPEND_TIME,
     TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
     KafkaException,
     Message,
     TopicPartition,
 )
 
 from schemas.errors import DependencyUnavailableError
-from sortline.broker import ANSWER_SECONDS, topic_partitions, unavailable
+from sortline.broker import ANSWER_SECONDS, open_reader, topic_partitions, unavailable
 
 _RECORDS_AT_ONCE: Final = 500
 _POLL_SECONDS: Final = 0.2
@@ -55,18 +54,7 @@ class TopicReader:
 
     def __init__(self, topics: Sequence[str], *, bootstrap: str, from_beginning: bool) -> None:
         self._bootstrap = bootstrap
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": "sortline-tail",
-                "group.id": "sortline-tail",  # the client wants one; without commits it never exists
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 100,
-                "log_level": 2,  # librdkafka's own lines on stderr would only repeat our sentence
-            }
-        )
+        self._consumer = open_reader(bootstrap, "sortline-tail", {"fetch.wait.max.ms": 100})
         try:
             self._consumer.assign(self._positions(topics, from_beginning=from_beginning))
         except BaseException:

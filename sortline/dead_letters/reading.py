@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import DependencyUnavailableError, SetupError
 from schemas.topics import TopicNames
-from sortline.broker import ANSWER_SECONDS, topic_partitions, unavailable
+from sortline.broker import ANSWER_SECONDS, TO_THE_END, open_reader, topic_partitions, unavailable
 from sortline.dead_letters.letters import Letter, Mark, Place, read_letter
 from sortline.topic_reader import TopicRecord, topic_record
 
@@ -78,20 +78,7 @@ def _marked_place(key: bytes | None, topic: str) -> Place | None:
 
 
 def _records(bootstrap: str, topic: str, wanted: Mapping[int, tuple[int, int]] | None) -> Iterator[TopicRecord]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "client.id": "sortline-dead-letters",
-            "group.id": "sortline-dead-letters",  # the client wants one; without commits it never exists
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
-            "log_level": 2,  # librdkafka's own lines on stderr would only repeat our sentence
-        }
-    )
+    consumer = open_reader(bootstrap, "sortline-dead-letters", TO_THE_END)
     try:
         for partition in topic_partitions(consumer, [topic], bootstrap=bootstrap)[topic]:
             if wanted is None:
