@@ -67,7 +67,7 @@ bench: env ## CPU and speed beside a pass-through and other frameworks (latency:
 	@$(BIN)/python benchmarks/stream.py $(ARGS)
 
 # Universal (every platform and Python we support) and without addresses, so that the lock works with any mirror.
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 lock: env ## rewrite requirements.txt and requirements-dev.txt after a change in pyproject.toml (newer: ARGS=--upgrade)
 	@$(LOCK) $(ARGS) pyproject.toml --group dev --output-file requirements-dev.txt
 	@# Second: what only developers need may hold a package back, and what runs must be what was tested.
