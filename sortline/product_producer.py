@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 from confluent_kafka import KafkaError, Message, Producer
@@ -94,16 +94,31 @@ def open_producer(bootstrap: str) -> Producer:
 def send(producer: Producer, topic: str, records: Iterable[OutgoingRecord], deliveries: Deliveries) -> None:
     """Hand records over in order, waiting where the producer's queue is full; `flush_all` waits for deliveries."""
     for record in records:
-        while True:
-            try:
-                producer.produce(
-                    topic, record.value, record.key, headers=[*record.headers], on_delivery=deliveries.report
-                )
-            except BufferError:
-                producer.poll(0.1)
-            else:
-                break
+        hand_over(producer, topic, record.key, record.value, record.headers, deliveries)
     producer.poll(0)
+
+
+def hand_over(
+    producer: Producer,
+    topic: str,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]],
+    deliveries: Deliveries,
+    **place: Any,
+) -> None:
+    """Hand one record over, waiting while the producer's queue is full.
+
+    `place` may be its `partition` and `timestamp`; otherwise the key and the present decide.
+    """
+    nullable: Any = [*headers]  # null values are fine, though not in the types
+    while True:
+        try:
+            producer.produce(topic, value, key, headers=nullable, on_delivery=deliveries.report, **place)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
 
 
 def flush_all(producer: Producer, deliveries: Deliveries) -> None:

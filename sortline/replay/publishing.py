@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from confluent_kafka import Producer
 
 from schemas.errors import SetupError, SortlineError
 from schemas.topics import TopicNames, contracts
 from sortline.broker import topic_partitions
-from sortline.product_producer import Deliveries, flush_all, open_producer
+from sortline.product_producer import Deliveries, flush_all, hand_over, open_producer
 from streams.records import Output
 from streams.routing import by_key
 from streams.slices import SliceOutputs
@@ -59,30 +58,24 @@ class Publisher:
         n_partitions = self._n_partitions[topic]
         if n_partitions == self._n_inputs:
             for output in outputs:
-                self._produce(topic, output.record.partition, output)
+                self._hand_over(topic, output.record.partition, output)
         else:
             for partition, some in by_key(outputs, n_partitions).items():
                 for output in some:
-                    self._produce(topic, partition, output)
+                    self._hand_over(topic, partition, output)
         self._producer.poll(0)
 
-    def _produce(self, topic: str, partition: int, output: Output) -> None:
-        headers: Any = [*output.headers]  # null values are fine, though not in the types
-        while True:
-            try:
-                self._producer.produce(
-                    topic,
-                    output.value,
-                    output.key,
-                    partition=partition,
-                    headers=headers,
-                    timestamp=output.timestamp_ms,
-                    on_delivery=self._deliveries.report,
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                return
+    def _hand_over(self, topic: str, partition: int, output: Output) -> None:
+        hand_over(
+            self._producer,
+            topic,
+            output.key,
+            output.value,
+            output.headers,
+            self._deliveries,
+            partition=partition,
+            timestamp=output.timestamp_ms,
+        )
 
 
 def check_target(to: str, names: TopicNames, *, allow_live: bool) -> None:
