@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from models.classifier import Classifier
 from schemas.avro_files import load_schema
@@ -32,15 +32,9 @@ from sortline.replay.publishing import Publisher
 from sortline.topic_reader import TopicRecord
 from streams.replay import redecisions, replay_processor
 from streams.slices import SliceOutputs
+from training.progress import Progress
 
 _SCHEMA: Final = "product_categorized"
-
-
-class Progress(Protocol):
-    """Is told how far the work has come."""
-
-    def step(self, name: str, total: int | None = None) -> None: ...  # noqa: D102  # as training.progress.Progress
-    def advance(self, amount: int = 1) -> None: ...  # noqa: D102
 
 
 @dataclass(slots=True, kw_only=True)
