@@ -62,7 +62,7 @@ def list_models(
 def show_model(
     version: VersionArgument, *, name: NameOption = DEFAULT_NAME, tracking_uri: TrackingUriOption = None
 ) -> None:
-    """Show one version whole: what it is, what it was trained on, its figures, threshold and tags.
+    """Show one version whole: what it is, what it was trained on, its figures, thresholds and tags.
 
     The bundle is fetched and checked for that.
 
