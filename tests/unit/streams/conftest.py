@@ -18,6 +18,7 @@ from schemas.wire import SchemaId
 from streams.records import Header
 from streams.slices import SliceProcessor
 from streams.warm_up import MadeUpRecord
+from tests.unit.streams.pipeline_rig import Rig
 
 NOW_MS = 1_767_225_600_123
 TOPIC = "products.created"
@@ -125,6 +126,11 @@ def workbench() -> Workbench:
         now_ms=lambda: NOW_MS,
     )
     return Workbench(registry, classifier, created_id, categorized_id, processor)
+
+
+@pytest.fixture
+def rig(workbench: Workbench) -> Rig:
+    return Rig(workbench.processor)
 
 
 @pytest.fixture
