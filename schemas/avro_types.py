@@ -154,28 +154,24 @@ class _Parser:
         return tree
 
 
-def schema_text(record: Record, *, decoding: bool, extra_fields: tuple[Field, ...] = ()) -> str:
-    """Return the schema as JSON, with `extra_fields` after its own.
+def schema_text(record: Record, *, extra_fields: tuple[Field, ...] = ()) -> str:
+    """Return the schema for decoding as JSON, with `extra_fields` after its own.
 
-    For decoding, logical types are left out (all arrive as the numbers they are) and an int is called a long.
-    The bytes are the same; pyruhvro, told `int`, cuts a number that is too large for one to 32 bits without a
-    word.
+    Logical types are left out (all arrive as the numbers they are) and an int is called a long. The bytes are the
+    same; pyruhvro, told `int`, cuts a number that is too large for one to 32 bits without a word.
     """
     whole = Record(record.name, record.fields + extra_fields, record.aliases)
-    return json.dumps(_Writer(decoding=decoding).write(whole))
+    return json.dumps(_Writer().write(whole))
 
 
 class _Writer:
-    def __init__(self, *, decoding: bool) -> None:
-        self._decoding = decoding
+    def __init__(self) -> None:
         self._written: set[str] = set()
 
     def write(self, tree: AvroType) -> Any:
         match tree:
-            case Primitive(name, logical):
-                if self._decoding:
-                    return "long" if name == "int" else name
-                return {"type": name, "logicalType": logical} if logical else name
+            case Primitive(name):
+                return "long" if name == "int" else name
             case Array(items):
                 return {"type": "array", "items": self.write(items)}
             case Map(values):

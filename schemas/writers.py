@@ -65,7 +65,7 @@ class Writer:
         self.problems = resolution.problems
         self._parsed = _for_fastavro(writer)
         self._flat = FlatRecord.of(writer)
-        self._text = schema_text(writer, decoding=True, extra_fields=(_END_FIELD,))
+        self._text = schema_text(writer, extra_fields=(_END_FIELD,))
         self._columns = tuple(
             _Column(source, wanted) for source, wanted in zip(resolution.sources, reader.columns, strict=True)
         )
@@ -164,4 +164,4 @@ class _Column:
 
 
 def _for_fastavro(record: Record) -> Any:
-    return fastavro.parse_schema(json.loads(schema_text(record, decoding=True)))
+    return fastavro.parse_schema(json.loads(schema_text(record)))

@@ -44,7 +44,7 @@ def test_columns_are_those_that_pyruhvro_gives(subject: Callable[[str], Subject]
     reader = FlatRecord.of(record)
     assert reader is not None
     values = our.encoder.encode(our.batch(load_examples("product_created") * 3))
-    expected = decode_columns([value[5:] for value in values], schema_text(record, decoding=True))
+    expected = decode_columns([value[5:] for value in values], schema_text(record))
     found = reader.read(FramedValues.of(values))
     assert found is not None
     assert [column.type for column in found] == expected.schema.types
