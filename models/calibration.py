@@ -217,7 +217,7 @@ def _bend_top(probabilities: npt.NDArray[np.float64], a: float, b: float, shift:
         for k in range(n_classes):
             if k != best:
                 rest += probabilities[row, k]
-        if not rest >= 1e-300:
+        if not rest >= _LEAST_REST:
             continue
         odds = a * math.log(probabilities[row, best]) - b * math.log(rest) + shift
         scale = 1.0 / (1.0 + math.exp(odds)) / rest
