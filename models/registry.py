@@ -155,12 +155,8 @@ def version_with_content(name: str, content_version: str, tracking_uri: str) -> 
 
     One query, no download. Raises DependencyUnavailableError if MLflow does not answer.
     """
-    with mlflow_client(tracking_uri) as client:
-        found = client.search_model_versions(
-            f"name = {_quoted(name)} and tags.`{CONTENT_VERSION}` = {_quoted(content_version)}"
-        )
-        numbers = [int(one.version) for one in found]
-        return max(numbers, default=None)
+    found = _newest_tagged(name, CONTENT_VERSION, content_version, tracking_uri)
+    return None if found is None else found.number
 
 
 def version_trained_on(name: str, content_digest: str, tracking_uri: str) -> RegisteredVersion | None:
@@ -168,11 +164,7 @@ def version_trained_on(name: str, content_digest: str, tracking_uri: str) -> Reg
 
     One query, no download. Raises DependencyUnavailableError if MLflow does not answer.
     """
-    with mlflow_client(tracking_uri) as client:
-        found = client.search_model_versions(
-            f"name = {_quoted(name)} and tags.`{CONTENT_DIGEST}` = {_quoted(content_digest)}"
-        )
-        return max(map(registered_version, found), key=lambda one: one.number, default=None)
+    return _newest_tagged(name, CONTENT_DIGEST, content_digest, tracking_uri)
 
 
 def find_alias(name: str, alias: str, tracking_uri: str) -> RegisteredVersion | None:
@@ -253,6 +245,12 @@ def _register(client: Any, logged: Any, name: str, tags: Mapping[str, str]) -> i
 def _is_active(mlflow: Any, run_id: str) -> bool:
     active = mlflow.active_run()
     return active is not None and active.info.run_id == run_id
+
+
+def _newest_tagged(name: str, tag: str, value: str, tracking_uri: str) -> RegisteredVersion | None:
+    with mlflow_client(tracking_uri) as client:
+        found = client.search_model_versions(f"name = {_quoted(name)} and tags.`{tag}` = {_quoted(value)}")
+        return max(map(registered_version, found), key=lambda one: one.number, default=None)
 
 
 def _quoted(text: str) -> str:
