@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
@@ -73,7 +74,11 @@ class RecordGroup(Sequence[Record]):
     def __init__(self, slices: Sequence[RecordSlice]) -> None:
         self.slices = slices
         self.starts = np.array([0, *itertools.accumulate(map(len, slices))], np.int64)
-        self._parts = _Parts.of(slices)
+
+    @functools.cached_property
+    def _parts(self) -> _Parts:
+        # Not laid together before somebody looks: who makes the group is the event loop, who looks is not.
+        return _Parts.of(self.slices)
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> RecordGroup:
