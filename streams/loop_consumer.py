@@ -17,7 +17,6 @@ import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
-from mode.threads import QueueServiceThread
 from mode.utils.futures import maybe_async
 
 from streams.client_watch import watch_client
@@ -92,10 +91,6 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         """Leave the group and disconnect."""
         await Service.stop(self)
 
-    async def on_stop(self) -> None:
-        """Do what the thread would do at its end."""
-        await self.on_thread_stop()
-
     async def _stop_children(self) -> None:
         await self._default_stop_children()
 
@@ -125,13 +120,12 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         watch_client(consumer._client, "the consumer", lambda error: asyncio.ensure_future(self.app.crash(error)))
         self.gate = FetchGate(consumer._fetcher)
 
-    async def on_thread_stop(self) -> None:
+    async def on_stop(self) -> None:
         """Leave the group and disconnect, but do not wait for a rebalance that others hold up.
 
         aiokafka first finishes the rebalance that it is in, and that may wait for another member for minutes. What
         was acknowledged is committed by now; who cannot say good-bye is missed after the session timeout.
         """
-        await QueueServiceThread.on_thread_stop(self)
         if self._consumer is None:
             return
         try:

@@ -54,9 +54,7 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     # overridden in streams.loop_consumer.LoopConsumer
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
     (driver.AIOKafkaConsumerThread, "seek_to_committed", ["self"]),
-    (driver.AIOKafkaConsumerThread, "on_thread_stop", ["self"]),
     # called by it
-    (QueueServiceThread, "on_thread_stop", ["self"]),
     (AIOKafkaConsumer, "stop", ["self"]),
     (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"]),
     (
@@ -71,6 +69,7 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (ServiceThread, "_stop_exit_stacks", ["self"]),
     (QueueServiceThread, "call_thread", ["self", "fun", "args", "kwargs"]),
     (mode.Service, "stop", ["self"]),
+    (mode.Service, "on_stop", ["self"]),
     (mode.Service, "_default_start", ["self"]),
     # wrapped by streams.fetch_gate.FetchGate
     (AioFetcher, "_get_actions_per_node", ["self", "assignment"]),
@@ -213,18 +212,18 @@ ATTRIBUTES: list[tuple[Any, str]] = [
     (faust.Stream._py_aiter, "message.generation_id != self.app.consumer_generation_id"),
     (Fetcher._fetcher.fun, "consumer._drain_messages(self)"),
     (driver.ConsumerRebalanceListener.on_partitions_assigned, "app.consumer_generation_id = generation"),
-    # what we do instead of it: stop the method queue, then the consumer
+    # what we do instead of it in on_stop, where there is no method queue: stop the consumer
     (
         driver.AIOKafkaConsumerThread.on_thread_stop,
         "await super().on_thread_stop() # when method queue is stopped, we can stop the consumer "
         "if self._consumer is not None: await self._consumer.stop()",
     ),
-    # the only caller of Consumer.close
     # what streams.lean_start.NoTables does without the wait
     (
         TableManager.on_start,
         "await self.sleep(1.0) if not self.should_stop: await self._update_channels() await self.recovery.start()",
     ),
+    # the only caller of Consumer.close
     (App._on_rebalance_when_stopped, "self.consumer.close()"),
     (App.on_rebalance_start, "self.rebalancing = True"),
     (App._on_partitions_revoked, "consumer.stop_flow"),
