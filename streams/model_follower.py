@@ -157,10 +157,9 @@ class ModelFollower:
     def _unanswered(self, error: Exception) -> float:
         self._counters.add(metrics.MODEL_FAILURES)
         self._n_unanswered += 1
-        is_away = not isinstance(error, (SetupError, BundleError))
-        pause = (
-            min(_pause(self._n_unanswered, self._poll_seconds), self.interval()) if is_away else self.interval()
-        )
+        pause = self.interval()
+        if not isinstance(error, (SetupError, BundleError)):  # it is away
+            pause = min(pause, _pause(self._n_unanswered, self._poll_seconds))
         log.warning(
             "model registry does not tell which model to serve, the old one stays",
             extra={"reason": _reason(error), "retry_in_seconds": round(pause, 1)},
