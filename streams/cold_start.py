@@ -53,31 +53,6 @@ def start_helper() -> Helper:
     )
 
 
-def compile_if_cold(
-    *,
-    is_warm: Callable[[], bool] = features.warm_up.are_cached,
-    n_cores: int | None = None,
-    start: Callable[[], Helper] = start_helper,
-    compile_rest: Callable[[], None] | None = None,
-) -> bool:
-    """Compile the kernels unless they are cached; return whether there was something to do.
-
-    Blocks for as long as it takes. A second process that cannot start, fails or hangs is no fault: what it should
-    have compiled is compiled where it is first needed, in this process.
-    """
-    if is_warm():
-        return False
-    started = time.monotonic()
-    n_cores = usable_cores() if n_cores is None else n_cores
-    log.info("compiling kernels, once for this machine", extra={"processes": min(2, n_cores)})
-    helper = _started(start) if n_cores > 1 else None
-    (compile_stream if compile_rest is None else compile_rest)()
-    if helper is not None:
-        _wait_for(helper)
-    log.info("kernels compiled", extra={"seconds": round(time.monotonic() - started, 1)})
-    return True
-
-
 def compile_stream() -> None:
     """Compile or load every kernel of a worker but those of the features."""
     registry = InMemoryRegistry()
@@ -91,6 +66,31 @@ def compile_stream() -> None:
         now_ms=lambda: 0,
     )
     warm_up(processor, registry, _TOPIC)
+
+
+def compile_if_cold(
+    *,
+    is_warm: Callable[[], bool] = features.warm_up.are_cached,
+    n_cores: int | None = None,
+    start: Callable[[], Helper] = start_helper,
+    compile_rest: Callable[[], None] = compile_stream,
+) -> bool:
+    """Compile the kernels unless they are cached; return whether there was something to do.
+
+    Blocks for as long as it takes. A second process that cannot start, fails or hangs is no fault: what it should
+    have compiled is compiled where it is first needed, in this process.
+    """
+    if is_warm():
+        return False
+    started = time.monotonic()
+    n_cores = usable_cores() if n_cores is None else n_cores
+    log.info("compiling kernels, once for this machine", extra={"processes": min(2, n_cores)})
+    helper = _started(start) if n_cores > 1 else None
+    compile_rest()
+    if helper is not None:
+        _wait_for(helper)
+    log.info("kernels compiled", extra={"seconds": round(time.monotonic() - started, 1)})
+    return True
 
 
 def usable_cores() -> int:
