@@ -42,7 +42,7 @@ class Classifier:
         trees: boosted trees over the dense features, on top of the text scores.
         calibration: scores to probabilities.
         thresholds: least probability of each node that is published without a person.
-        familiarity: what it was fitted on; None for a model that does not know, as those of older bundles.
+        familiarity: what it was fitted on; None for a model that does not know.
         caution: what else holds for products of a brand not seen; None for nothing.
         feature_fingerprint: the spec's, as computed by this code.
 
