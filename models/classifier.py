@@ -102,15 +102,19 @@ class Classifier:
 
         With caution, and a text model to go by, the trees count nothing for products of an unseen brand.
         """
-        return self._scores(features, self._doubtful(self.unseen(features)), None)
+        return self._scores(features, self._doubtful_in(features), None)
 
     def probabilities(self, features: FeatureMatrix) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities of the leaves, float64 (n, n_leaves), rows that add up to 1."""
-        return self._probabilities(features, self._doubtful(self.unseen(features)), None)
+        return self._probabilities(features, self._doubtful_in(features), None)
 
     def floors(self, features: FeatureMatrix) -> npt.NDArray[np.float64] | None:
         """Return the least confidence of each product that may be published, where above the threshold."""
-        return self._floors(self._doubtful(self.unseen(features)))
+        return self._floors(self._doubtful_in(features))
+
+    def _doubtful_in(self, features: FeatureMatrix) -> _Rows:
+        # What is new takes a look at every n-gram: not without need.
+        return None if self.caution is None else self._doubtful(self.unseen(features))
 
     def _doubtful(self, unseen: Unseen | None) -> _Rows:
         """Return which products need caution; None if none does."""
