@@ -74,7 +74,6 @@ def save_bundle(
     on these products and on rows made for it; SetupError if the bit vectors score anything differently.
     """
     check_target(to, KNOWN_FILES)
-    curve = classifier.calibration.top_curve
     products, probabilities = expected_probabilities(classifier, self_check)
     compiled = classifier.trees.compile(vectorize(products, classifier.spec).dense)
     arrays = bundle_arrays.from_classifier(classifier)
@@ -99,7 +98,7 @@ def save_bundle(
         calibration={
             "temperature": float(classifier.calibration.temperature),
             "class_bias": classifier.calibration.bias is not None,
-            "top_curve": None if curve is None else [curve.a, curve.b, curve.shift],
+            "top_curve": _curve_numbers(classifier.calibration),
             "unseen_brand": None if classifier.caution is None else asdict(classifier.caution),
         },
         metrics=metrics,
@@ -216,15 +215,20 @@ def _calibration(document: Json, bias: npt.NDArray[np.float64] | None) -> Calibr
     return Calibration(temperature=temperature, bias=bias, top_curve=TopCurve(a=a, b=b, shift=shift))
 
 
+def _curve_numbers(calibration: Calibration) -> list[float] | None:
+    """Return the curve as `_calibration` reads it."""
+    curve = calibration.top_curve
+    return None if curve is None else [curve.a, curve.b, curve.shift]
+
+
 def _content_version(classifier: Classifier, arrays: Arrays) -> str:
     """Digest all that a decision depends on; not name, metrics, lineage, time of creation or self-check."""
     digest = hashlib.sha256()
-    curve = classifier.calibration.top_curve
     parameters: dict[str, object] = {
         "feature_spec": classifier.spec.to_json(),
         "labels": classifier.taxonomy.leaves,
         "temperature": float(classifier.calibration.temperature),
-        "top_curve": None if curve is None else [curve.a, curve.b, curve.shift],
+        "top_curve": _curve_numbers(classifier.calibration),
         "arrays": {name: [str(array.dtype), array.shape] for name, array in arrays.items()},
     }
     if classifier.caution is not None:
