@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from models.weighting import frozen
 from schemas.errors import SetupError
 
 #: The threshold of a node that is never published: no confidence reaches it.
@@ -37,9 +38,7 @@ class Thresholds:
                 raise SetupError(
                     f"A threshold is {value}; needed is a probability, 0 to 1, or infinity for never."
                 )
-        nodes = self.nodes.copy()
-        nodes.flags.writeable = False
-        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "nodes", frozen(self.nodes.copy()))
 
     @classmethod
     def equal(cls, threshold: float, n_nodes: int) -> Thresholds:
