@@ -11,6 +11,7 @@ from aiokafka import codec
 from aiokafka.record.util import calc_crc32c
 from numba import njit
 
+from schemas.byte_copy import copy_bytes
 from streams.batch_format import (
     AFTER_CRC,
     AFTER_LENGTH,
@@ -25,7 +26,6 @@ from streams.batch_format import (
     varint_size,
 )
 from streams.batch_reading import RecordArrays
-from streams.byte_copy import copy_bytes
 
 _ENCODERS: Final[dict[str, tuple[int, Any]]] = {
     "gzip": (1, codec.gzip_encode),
