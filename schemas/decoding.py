@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -59,10 +59,10 @@ class Decoder:
         self._reader = Reader.of(parse_record(schema), columns)
         self._writers: dict[SchemaId, Writer | Unreadable] = {}
 
-    def decode(self, values: Sequence[bytes] | pa.Array[Any] | FramedValues) -> DecodedBatch:
+    def decode(self, values: Sequence[bytes] | FramedValues) -> DecodedBatch:
         """Decode framed values, in order; the batch has exactly the decoder's columns, all text valid UTF-8.
 
-        The values are bytes, an Arrow array of (large) binary, which is read in place, or laid out already.
+        The values are bytes, or laid out already, and then read where they lie.
 
         A value that is damaged, or written with a schema that the registry does not know or that has not what ours
         needs, is rejected with the reason and does not disturb its neighbours: what becomes of a value never

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from numba import njit
 
 from schemas.wire import HEADER_SIZE
@@ -33,33 +32,15 @@ class FramedValues:
     _raw: list[bytes] = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, values: Sequence[bytes] | pa.Array[Any] | FramedValues) -> FramedValues:
-        """Lay out values, in order; those of an Arrow array, (large) binary without nulls, are not copied."""
+    def of(cls, values: Sequence[bytes] | FramedValues) -> FramedValues:
+        """Lay out values, in order; what is laid out already is returned as it is."""
         if isinstance(values, FramedValues):
             return values
-        if isinstance(values, pa.Array):
-            return cls._of_array(values)
         ends = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
         starts = np.zeros(len(values), np.int64)
         starts[1:] = ends[:-1]
         raw = b"".join(values)
         return cls(np.frombuffer(raw, np.uint8), starts, ends, [raw])
-
-    @classmethod
-    def _of_array(cls, values: pa.Array[Any]) -> FramedValues:
-        if values.null_count:
-            raise ValueError("a null is no value: tombstones must be taken out before")
-        offset_type = {pa.binary(): np.int32, pa.large_binary(): np.int64}.get(values.type)
-        if offset_type is None:
-            raise TypeError(f"values of Arrow type {values.type}, expected binary or large_binary")
-        _, offsets, data = values.buffers()
-        if not len(values) or offsets is None:
-            return cls.of([])
-        bounds = np.frombuffer(memoryview(offsets), np.uint8).view(offset_type)
-        bounds = bounds[values.offset : values.offset + len(values) + 1].astype(np.int64)
-        content = np.frombuffer(b"" if data is None else memoryview(data), np.uint8)
-        content.flags.writeable = False  # one type for the kernels, whether or not Arrow calls the buffer mutable
-        return cls(content, bounds[:-1], bounds[1:])
 
     def __len__(self) -> int:
         return len(self.starts)
