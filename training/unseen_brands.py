@@ -11,18 +11,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from features.identities import ABSENT
 from models.calibration import Calibration, fit_temperature
 from models.caution import Caution
-from models.decisions import decide
 from models.taxonomy import Taxonomy
 from training.splits import assign_folds
 from training.thresholds import CANDIDATES
-from training.true_paths import is_at_or_above
-
-_pc: Final[Any] = pc  # its stubs refuse a text beside an array
+from training.walks import walk
 
 #: Each holds a third of the brands out, and costs one more fit.
 N_FOLDS: Final = 3
@@ -72,17 +68,12 @@ def fit_caution(
     """
     temperature = fit_temperature(held_out, targets.astype(np.int64)).temperature
     probabilities = Calibration(temperature=temperature).probabilities(held_out)
-    ids = pa.array([""] * len(truth))
+    walks = walk(probabilities, truth, taxonomy)
     _, groups = np.unique(brands, return_inverse=True)
-    for threshold in CANDIDATES.tolist():
-        if threshold < least:
-            continue
-        decisions = decide(ids, probabilities, taxonomy, np.full(len(taxonomy.nodes), threshold))
-        published = _pc.not_equal(decisions["decision"], "review").to_numpy(zero_copy_only=False)
-        if published.any():
-            is_true = is_at_or_above(decisions["category_path"], truth)[published]
-            if cautious_precision(is_true, groups[published]) >= target_precision:
-                return Caution(temperature=temperature, threshold=threshold)
+    for threshold in CANDIDATES[least <= CANDIDATES].tolist():
+        is_published, is_true = walks.published_at(threshold)
+        if cautious_precision(is_true[is_published], groups[is_published]) >= target_precision:
+            return Caution(temperature=temperature, threshold=threshold)
     return Caution(temperature=temperature, threshold=1.0)
 
 

@@ -46,6 +46,16 @@ class Walks:
     leaf_probabilities: npt.NDArray[np.float64]
     leaves_right: npt.NDArray[np.bool_]
 
+    def published_at(self, threshold: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Return, bool (n_rows) each, what `decide` publishes with that one threshold, and whether it is right.
+
+        The latter says nothing where nothing is published.
+        """
+        is_leaf, passes = self.leaf_probabilities >= threshold, self.sums >= threshold
+        deepest = passes.shape[1] - 1 - passes[:, ::-1].argmax(axis=1)
+        nodes_right = self.are_right[np.arange(len(deepest)), deepest]
+        return is_leaf | passes.any(axis=1), np.where(is_leaf, self.leaves_right, nodes_right)
+
 
 def walk(probabilities: npt.NDArray[np.float64], truth: pa.Array[Any], taxonomy: Taxonomy) -> Walks:
     """Walk down the taxonomy for each row.

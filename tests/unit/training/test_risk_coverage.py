@@ -88,6 +88,9 @@ def test_at_every_threshold_the_curves_count_what_is_decided(
         is_right = is_at_or_above(decisions["category_path"], truth)
         assert_is_point(curves.leaf, threshold, code == "accepted", is_right)
         assert_is_point(curves.any_level, threshold, code != "review", is_right)
+        is_published, is_true = walk(probabilities, truth, taxonomy).published_at(threshold)
+        assert np.array_equal(is_published, code != "review")
+        assert np.array_equal(is_true[is_published], is_right[is_published])
 
 
 def assert_is_point(
