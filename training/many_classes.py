@@ -18,10 +18,9 @@ from features.ngrams import TokenCounts
 from features.spec import FeatureSpec, text_spec
 from models.calibration import fit_temperature
 from models.text_model import TextModel
-from models.weighting import fit_weighting
 from training.linear_svm import LinearSvm, fit_linear_svm
 from training.progress import Progress
-from training.text_fit import BLOCK_WEIGHTS, COST, fitting_threads, without_empty_columns
+from training.text_fit import COST, fitting_threads, weighted_rows
 
 #: With more classes there are no trees: LightGBM fits one a class and round, 76 s at 600 classes, and its scores
 #: need out-of-fold scores of every row for every class, 3.2 GB at 5,000 classes and 80,000 products.
@@ -93,9 +92,7 @@ def fit_many_classes(
     As `fit_text_model` otherwise: the same weighting and settings, and margins divided by the temperature that
     makes those of the held-out rows most likely. Deterministic.
     """
-    block_weights = [BLOCK_WEIGHTS.get(block.name, 1.0) for block in spec.blocks]
-    weighting = fit_weighting(tokens, n_buckets=spec.n_buckets, block_weights=block_weights)
-    buckets, rows = without_empty_columns(weighting.row_vectors(tokens))
+    weighting, buckets, rows = weighted_rows(tokens, spec)
     first_held_out = len(targets) - n_held_out
     others, held_out_rows = np.arange(first_held_out), rows[first_held_out:]
     chunks = list(_chunks(n_classes))

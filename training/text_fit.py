@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from features.ngrams import TokenCounts
 from features.spec import FeatureSpec
 from models.calibration import fit_temperature
 from models.text_model import TextModel
-from models.weighting import fit_weighting
+from models.weighting import Weighting, fit_weighting
 from training.linear_svm import LinearSvm, fit_linear_svm
 from training.progress import Progress
 
@@ -69,27 +70,17 @@ def fit_text_model(
     divided by the temperature that makes the softmax of the out-of-fold margins most likely; that division is part
     of the stored weights. Deterministic.
     """
-    block_weights = [BLOCK_WEIGHTS.get(block.name, 1.0) for block in spec.blocks]
-    weighting = fit_weighting(tokens, n_buckets=spec.n_buckets, block_weights=block_weights)
-    rows = weighting.row_vectors(tokens)
-    buckets, rows = without_empty_columns(rows)
+    weighting, buckets, rows = weighted_rows(tokens, spec)
     held_out = [fold for fold in range(int(folds.max()) + 1) if 0 < np.count_nonzero(folds == fold) < len(folds)]
     progress.step("Fitting the text model", len(held_out) + 1)
 
     margins = np.zeros((len(targets), n_classes))
     with fitting_threads() as (pool, is_cancelled):
-
-        def fit(fold: int | None) -> LinearSvm:
-            kept = np.flatnonzero(folds != fold) if fold is not None else np.arange(len(folds))
-            return fit_linear_svm(
-                rows, targets, n_classes=n_classes, cost=COST, seed=seed, chosen=kept, is_cancelled=is_cancelled
-            )
-
-        def held_out_margins(fold: int) -> npt.NDArray[np.float32]:
-            return fit(fold).margins(rows[folds == fold])
-
-        final = pool.submit(fit, None)
-        for fold, of_fold in zip(held_out, pool.map(held_out_margins, held_out), strict=True):
+        fit = partial(
+            fit_linear_svm, rows, targets, n_classes=n_classes, cost=COST, seed=seed, is_cancelled=is_cancelled
+        )
+        final = pool.submit(fit)
+        for fold, of_fold in _held_out_margins(pool, fit, rows, folds, held_out):
             margins[folds == fold] = of_fold
             progress.advance()
         final_machines = final.result()
@@ -119,22 +110,39 @@ def held_out_scores(
 
     `fit` was fitted on the same rows; a row of fold -1 is trained on always. Each fold must leave rows of it out.
     """
-    _, rows = without_empty_columns(fit.model.weighting.row_vectors(tokens))
+    _, rows = _without_empty_columns(fit.model.weighting.row_vectors(tokens))
     held_out = [int(fold) for fold in np.unique(folds) if fold >= 0]
     scores = np.full((len(targets), n_classes), np.nan)
     with fitting_threads() as (pool, is_cancelled):
-
-        def margins(fold: int) -> npt.NDArray[np.float32]:
-            kept = np.flatnonzero(folds != fold)
-            machines = fit_linear_svm(
-                rows, targets, n_classes=n_classes, cost=COST, seed=seed, chosen=kept, is_cancelled=is_cancelled
-            )
-            return machines.margins(rows[folds == fold])
-
-        for fold, found in zip(held_out, pool.map(margins, held_out), strict=True):
+        fit_machines = partial(
+            fit_linear_svm, rows, targets, n_classes=n_classes, cost=COST, seed=seed, is_cancelled=is_cancelled
+        )
+        for fold, found in _held_out_margins(pool, fit_machines, rows, folds, held_out):
             scores[folds == fold] = found / fit.temperature
             progress.advance()
     return scores
+
+
+def _held_out_margins(
+    pool: ThreadPoolExecutor,
+    fit: Callable[..., LinearSvm],
+    rows: csr_matrix,
+    folds: npt.NDArray[np.int8],
+    held_out: Sequence[int],
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Give each fold held out and the margins of its rows; their fits are in the pool from now on."""
+
+    def margins(fold: int) -> npt.NDArray[np.float32]:
+        return fit(chosen=np.flatnonzero(folds != fold)).margins(rows[folds == fold])
+
+    return zip(held_out, pool.map(margins, held_out), strict=True)
+
+
+def weighted_rows(tokens: TokenCounts, spec: FeatureSpec) -> tuple[Weighting, npt.NDArray[np.int64], csr_matrix]:
+    """Return a weighting fitted on all rows, the buckets that have entries, and the rows over these alone."""
+    block_weights = [BLOCK_WEIGHTS.get(block.name, 1.0) for block in spec.blocks]
+    weighting = fit_weighting(tokens, n_buckets=spec.n_buckets, block_weights=block_weights)
+    return weighting, *_without_empty_columns(weighting.row_vectors(tokens))
 
 
 @contextlib.contextmanager
@@ -151,7 +159,7 @@ def fitting_threads() -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]]
         pool.shutdown(cancel_futures=True)
 
 
-def without_empty_columns(rows: csr_matrix) -> tuple[npt.NDArray[np.int64], csr_matrix]:
+def _without_empty_columns(rows: csr_matrix) -> tuple[npt.NDArray[np.int64], csr_matrix]:
     """Return the numbers of the columns that have entries, ascending, and the rows over these alone."""
     is_used = np.zeros(rows.shape[1], np.bool_)
     is_used[rows.indices] = True
