@@ -8,8 +8,9 @@ nothing more.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -65,6 +66,27 @@ def read_compacted_topic(
     Raises SetupError if there is no such topic, DependencyUnavailableError if Kafka does not answer or sends
     nothing for `stall_seconds`.
     """
+    with _consumer_of(bootstrap, topic) as consumer:
+        bounds = _partition_bounds(consumer, topic, timeout_seconds=min(stall_seconds, 10.0))
+        return _read(consumer, topic, bounds, progress, stall_seconds=stall_seconds)
+
+
+def read_bounds(bootstrap: str, topic: str, *, timeout_seconds: float = 10.0) -> Mapping[int, tuple[int, int]]:
+    """Return each partition's first offset and the offset after its last committed record; no record is read.
+
+    Errors as `read_compacted_topic`.
+    """
+    with _consumer_of(bootstrap, topic) as consumer:
+        return _partition_bounds(consumer, topic, timeout_seconds=timeout_seconds)
+
+
+class _StalledError(Exception):
+    """Nothing arrived for too long."""
+
+
+@contextlib.contextmanager
+def _consumer_of(bootstrap: str, topic: str) -> Iterator[Consumer]:
+    """Give a consumer in no group; errors of Kafka, and a stall, become DependencyUnavailableError."""
     client_errors: list[KafkaError] = []
     consumer = Consumer(
         {
@@ -80,44 +102,15 @@ def read_compacted_topic(
         }
     )
     try:
-        bounds = _partition_bounds(consumer, topic, timeout_seconds=min(stall_seconds, 10.0))
-        return _read(consumer, topic, bounds, progress, stall_seconds=stall_seconds)
+        yield consumer
     except KafkaException as error:
         reason = (client_errors[0] if client_errors else cast("KafkaError", error.args[0])).str()
         raise _unavailable(bootstrap, topic, reason) from error
     except _StalledError as error:
-        reason = client_errors[-1].str() if client_errors else f"nothing arrived for {stall_seconds:g} s"
+        reason = client_errors[-1].str() if client_errors else str(error)
         raise _unavailable(bootstrap, topic, reason) from error
     finally:
         consumer.close()
-
-
-def read_bounds(bootstrap: str, topic: str, *, timeout_seconds: float = 10.0) -> Mapping[int, tuple[int, int]]:
-    """Return each partition's first offset and the offset after its last committed record; no record is read.
-
-    Errors as `read_compacted_topic`.
-    """
-    client_errors: list[KafkaError] = []
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "sortline-snapshot",
-            "isolation.level": "read_committed",
-            "error_cb": client_errors.append,
-            "log_level": 0,
-        }
-    )
-    try:
-        return _partition_bounds(consumer, topic, timeout_seconds=timeout_seconds)
-    except KafkaException as error:
-        reason = (client_errors[0] if client_errors else cast("KafkaError", error.args[0])).str()
-        raise _unavailable(bootstrap, topic, reason) from error
-    finally:
-        consumer.close()
-
-
-class _StalledError(Exception):
-    """Nothing arrived for too long."""
 
 
 def _unavailable(bootstrap: str, topic: str, reason: str) -> DependencyUnavailableError:
@@ -163,7 +156,7 @@ def _read(
         if messages:
             heard = time.monotonic()
         elif time.monotonic() - heard > stall_seconds:
-            raise _StalledError
+            raise _StalledError(f"nothing arrived for {stall_seconds:g} s")
         for message in messages:
             partition, offset = _place(message)
             if partition not in unread:
