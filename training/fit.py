@@ -87,14 +87,14 @@ class Unlogged:
     """What MLflow is told of a training beside its bundle and figures.
 
     Attributes:
-        test: the test part with all its columns.
-        row_digests: of all products.
+        products: the latest row of each, all columns.
+        test: those of the test part.
         report: the report's files.
         parameters: the settings.
     """
 
+    products: pa.Table
     test: pa.Table
-    row_digests: pa.Table
     report: Mapping[str, str]
     parameters: Mapping[str, object]
 
@@ -207,6 +207,7 @@ def fit_bundle(
         report=report_to,
         tracking_run=None,
         unlogged=Unlogged(
+            products=products,
             test=test,
             report=contents,
             parameters={
@@ -223,7 +224,6 @@ def fit_bundle(
                 "content_digest": manifest.lineage["content_digest"],
                 "version": manifest.version,
             },
-            row_digests=row_digests(products),
         ),
     )
     if tracking_uri is None:
@@ -242,7 +242,7 @@ def log_result(result: TrainingResult, *, tracking_uri: str, progress: Progress)
         result.manifest,
         result.evaluation,
         test=result.unlogged.test,
-        row_digests=result.unlogged.row_digests,
+        row_digests=row_digests(result.unlogged.products),
         report=result.unlogged.report,
         parameters=result.unlogged.parameters,
         tracking_uri=tracking_uri,
