@@ -155,7 +155,6 @@ def evaluate(outcomes: Outcomes) -> Evaluation:
     classes = _class_scores(outcomes)
     reliability = _reliability(outcomes.confidence, outcomes.is_right)
     of_truth = np.maximum(of_target[known], np.finfo(np.float64).tiny)
-    is_accepted = _pc.equal(outcomes.decisions["decision"], "accepted").to_numpy(zero_copy_only=False)
     return Evaluation(
         n=len(targets),
         n_unknown=int((~known).sum()),
@@ -164,7 +163,7 @@ def evaluate(outcomes: Outcomes) -> Evaluation:
         macro_f1=_mean([one.f1 for one in classes if one.support]),
         top3=float((known & (rank < 3)).mean()),
         coverage=float(outcomes.is_published.mean()),
-        accepted=float(is_accepted.mean()),
+        accepted=float(outcomes.decided("accepted").mean()),
         precision=_mean(outcomes.is_true[outcomes.is_published].tolist()),
         ece=sum(one.n * abs(one.confidence - one.accuracy) for one in reliability) / len(targets),
         log_loss=_mean((-np.log(of_truth)).tolist()),
@@ -197,7 +196,7 @@ def _class_scores(outcomes: Outcomes) -> tuple[ClassScore, ...]:
     covered = np.bincount(
         outcomes.targets[outcomes.is_published & (outcomes.targets != UNKNOWN)], minlength=n_classes
     )
-    accepted = _pc.equal(outcomes.decisions["decision"], "accepted").to_numpy(zero_copy_only=False)
+    accepted = outcomes.decided("accepted")
     published = np.bincount(outcomes.best[accepted], minlength=n_classes)
     published_right = np.bincount(outcomes.best[accepted & outcomes.is_true], minlength=n_classes)
     return tuple(

@@ -63,6 +63,13 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def decided(self, decision: str) -> npt.NDArray[np.bool_]:
+        """Tell of each row whether this was decided: `accepted`, `backed_off` or `review`."""
+        found: npt.NDArray[np.bool_] = _pc.equal(self.decisions["decision"], decision).to_numpy(
+            zero_copy_only=False
+        )
+        return found
+
     def where(self, chosen: npt.NDArray[np.bool_]) -> Outcomes:
         """Return the rows for which `chosen`, bool (n), is True."""
         mask = pa.array(chosen)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version as library_version
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from models.manifest import Manifest, plain
@@ -118,7 +117,7 @@ def build_report(
 
 
 def _backed_off(outcomes: Outcomes) -> tuple[BackedOff, ...]:
-    rows = np.array(outcomes.decisions["decision"].to_pylist()) == "backed_off"
+    rows = outcomes.decided("backed_off")
     counts: dict[Path, list[bool]] = {}
     paths = paths_of(outcomes.decisions["category_path"].filter(pa.array(rows)))
     for path, is_true in zip(paths, outcomes.is_true[rows].tolist(), strict=True):
