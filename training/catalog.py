@@ -15,9 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.columns import LABELLED_PRODUCT
+from schemas.errors import SetupError
 
 #: Rows turned into Python objects at a time: bounds memory, not speed.
 _ROWS_AT_ONCE: Final = 8_192
+
+
+def require_labels(products: pa.Table, what: str) -> None:
+    """Raise SetupError if a column of `LABELLED_PRODUCT` is missing; `what` needs them."""
+    for name in LABELLED_PRODUCT.names:
+        if name not in products.column_names:
+            raise SetupError(f"The products have no column {name}: {what} needs products with their category.")
 
 
 def latest_products(products: pa.Table) -> pa.Table:

@@ -26,9 +26,9 @@ from features.matrix import FeatureMatrix, vectorize
 from features.prices import fit_price_edges
 from features.spec import FeatureSpec, Profile, classic_spec, text_spec
 from models.bundle import Manifest, save_bundle
-from schemas.columns import LABELLED_PRODUCT, PRODUCT
+from schemas.columns import PRODUCT
 from schemas.errors import SetupError
-from training.catalog import content_digest, latest_products
+from training.catalog import content_digest, latest_products, require_labels
 from training.evaluation import Evaluation, evaluate, metrics_of
 from training.fitting import Split, fit_classifier
 from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
@@ -132,6 +132,7 @@ def fit_bundle(
     is_reported = report_to is not None or tracking_uri is not None
     former = find_champion(compare_with, replaced=to) if is_reported else None
     progress.step("Preparing the products")
+    require_labels(products, "training")
     products = latest_products(products)
     split = _split(products, seed=seed, min_products=min_products)
     n_classes = len(split.labels.leaves)
@@ -254,9 +255,6 @@ _NO_PART: Final = -1
 
 
 def _split(products: pa.Table, *, seed: int, min_products: int) -> Split:
-    missing = [name for name in LABELLED_PRODUCT.names if name not in products.column_names]
-    if missing:
-        raise SetupError(f"The products have no column {missing[0]}: training needs products with their category.")
     groups = groups_of(products)
     parts = assign_parts(groups, seed=seed)
     folds = assign_folds(groups, _FOLDS, seed=seed)

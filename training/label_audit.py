@@ -22,9 +22,9 @@ from features.matrix import vectorize
 from features.prices import fit_price_edges
 from features.spec import text_spec
 from models.calibration import Calibration
-from schemas.columns import LABELLED_PRODUCT, PRODUCT
+from schemas.columns import PRODUCT
 from schemas.errors import SetupError
-from training.catalog import latest_products
+from training.catalog import latest_products, require_labels
 from training.labels import EXCLUDED, Path, TrainedLabels, merge_small_categories
 from training.outcomes import as_batch
 from training.progress import Progress
@@ -81,9 +81,7 @@ def audit_labels(products: pa.Table, *, seed: int, min_products: int, progress: 
     Raises SetupError if there are fewer than two categories, or too few groups, to judge by.
     """
     progress.step("Preparing the products")
-    missing = [name for name in LABELLED_PRODUCT.names if name not in products.column_names]
-    if missing:
-        raise SetupError(f"The products have no column {missing[0]}: an audit needs products with their category.")
+    require_labels(products, "an audit")
     products = latest_products(products)
     paths = paths_of(products["category_path"])
     folds = assign_folds(groups_of(products), _FOLDS, seed=seed)

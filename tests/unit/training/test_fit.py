@@ -150,6 +150,8 @@ def test_too_few_categories_or_products_are_refused_with_what_is_needed(tmp_path
     same_title = PRODUCTS.set_column(1, "title", pa.array(["same"] * 400))
     with pytest.raises(SetupError, match=r"in 1 groups of the same title|categories that can be trained"):
         fit(same_title, tmp_path / "bundle")
+    with pytest.raises(SetupError, match="no column product_id"):
+        fit(PRODUCTS.drop_columns(["product_id"]), tmp_path / "bundle")
     with pytest.raises(SetupError, match="no column category_path"):
         fit(PRODUCTS.drop_columns(["category_path"]), tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
