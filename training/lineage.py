@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, cast
 
 
 class LineageJson(TypedDict):
@@ -53,6 +53,13 @@ class Lineage:
             rejected=self.rejected,
             content_digest=self.content_digest,
         )
+
+    @classmethod
+    def found_in(cls, lineage: Mapping[str, object]) -> Lineage | None:
+        """Read it from what a manifest says; None if that tells of no topic."""
+        if not isinstance(lineage.get("offsets"), Mapping):
+            return None
+        return cls.from_json(cast("LineageJson", lineage))
 
     @classmethod
     def from_json(cls, value: LineageJson) -> Lineage:

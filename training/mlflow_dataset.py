@@ -116,8 +116,8 @@ def dataset_of(lineage: Mapping[str, object]) -> TrainingRows | None:
     """Return the dataset of a manifest's lineage; None if that tells neither a topic nor a file."""
     digest, rows = str(lineage.get("content_digest", "")), lineage.get("rows")
     n_rows = rows if isinstance(rows, int) else 0
-    if isinstance(lineage.get("offsets"), Mapping):
-        read = Lineage.from_json(cast("LineageJson", lineage))
+    read = Lineage.found_in(lineage)
+    if read is not None:
         return TrainingRows(CatalogueTopicSource(read), name=read.topic, digest=digest, n_rows=n_rows)
     file = lineage.get("file")
     if not isinstance(file, str):

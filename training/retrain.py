@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final
 
-from training.lineage import Lineage, LineageJson
+from training.lineage import Lineage
 from training.row_digests import LabelChanges
 
 Bounds = Mapping[int, tuple[int, int]]
@@ -54,10 +54,8 @@ class Champion:
 
 def champion_of(version: int, lineage: Mapping[str, object], *, topic: str) -> Champion:
     """Read a manifest's lineage."""
-    offsets = None
-    if isinstance(lineage.get("offsets"), Mapping):
-        read = Lineage.from_json(cast("LineageJson", lineage))
-        offsets = read.offsets if read.topic == topic else None
+    read = Lineage.found_in(lineage)
+    offsets = read.offsets if read is not None and read.topic == topic else None
     return Champion(version=version, digest=str(lineage.get("content_digest", "")), offsets=offsets)
 
 
