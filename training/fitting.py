@@ -52,10 +52,14 @@ class Split:
         """Return the products of a part."""
         return products.filter(pa.array(self.parts == part))
 
-    def targets(self, part: int) -> npt.NDArray[np.int32]:
-        """Return the class of each product of a part."""
-        targets: npt.NDArray[np.int32] = self.labels.targets[self.parts == part]
-        return targets
+    def targets(self, *parts: int) -> npt.NDArray[np.int32]:
+        """Return the class of each product of some parts, one part after the other."""
+        return np.concatenate([self.labels.targets[self.parts == part] for part in parts])
+
+    def truth(self, products: pa.Table, *parts: int) -> pa.Array[Any]:
+        """Return the true path of each product of some parts, as `targets`."""
+        paths = products["category_path"].combine_chunks()
+        return pa.concat_arrays([paths.filter(pa.array(self.parts == part)) for part in parts])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +103,11 @@ def fit_classifier(
     targets, folds = split.targets(CALIBRATE).astype(np.int64), split.folds[split.parts == CALIBRATE]
     sample = rows_to_calibrate(scores) if is_large else np.arange(len(scores))
     calibrated = choose_calibration(scores[sample].astype(np.float64), targets[sample], folds[sample])
-    truth = split.part(products, CALIBRATE)["category_path"].combine_chunks()
-    walks = walk(calibrated.calibration.probabilities(scores), truth, taxonomy)
+    walks = walk(calibrated.calibration.probabilities(scores), split.truth(products, CALIBRATE), taxonomy)
     choice = choose_thresholds(walks, taxonomy, target_precision=target_precision)
     caution = None
     if not is_large:
-        caution = _caution(split, products, features, seen, spec, text, seed, target_precision, progress)
+        caution = _caution(split, products, features, seen, taxonomy, spec, text, seed, target_precision, progress)
     classifier = Classifier(
         name=name,
         spec=spec,
@@ -139,7 +142,7 @@ def _fit_with_trees(
     if spec.blocks:
         text = fit_text_model(
             seen.tokens,
-            np.concatenate([split.targets(part) for part in _SEEN]),
+            split.targets(*_SEEN),
             np.concatenate([split.folds[split.parts == part] for part in _SEEN]),
             spec=spec,
             n_classes=taxonomy.n_leaves,
@@ -165,11 +168,10 @@ def _fit_many_classes(
     split: Split, seen: FeatureMatrix, taxonomy: Taxonomy, spec: FeatureSpec, seed: int, progress: Progress
 ) -> tuple[TextModel, Trees, Scores]:
     """Return the text model, no trees, and the scores of the calibrate part."""
-    targets = [split.targets(part) for part in _SEEN]
     text = fit_many_classes(
         seen.tokens,
-        np.concatenate(targets),
-        n_held_out=len(targets[-1]),
+        split.targets(*_SEEN),
+        n_held_out=len(split.targets(CALIBRATE)),
         spec=spec,
         n_classes=taxonomy.n_leaves,
         seed=seed,
@@ -183,6 +185,7 @@ def _caution(
     products: pa.Table,
     features: Mapping[int, FeatureMatrix],
     seen: FeatureMatrix,
+    taxonomy: Taxonomy,
     spec: FeatureSpec,
     text: TextFit | None,
     seed: int,
@@ -195,9 +198,8 @@ def _caution(
     if folds is None:
         return None
     progress.step("Holding brands out", N_FOLDS)
-    taxonomy = Taxonomy(split.labels.leaves)
     parts = (TRAIN,) if text is None else _SEEN
-    targets = np.concatenate([split.targets(part) for part in parts])
+    targets = split.targets(*parts)
     if text is not None:
         scores = held_out_scores(
             text, seen.tokens, targets, folds, n_classes=taxonomy.n_leaves, seed=seed, progress=progress
@@ -209,12 +211,11 @@ def _caution(
             kept = TreeRows(dense=seen.dense[folds != fold], targets=targets[folds != fold], text_scores=None)
             trees = fit_trees(kept, stop, spec=spec, n_classes=taxonomy.n_leaves, seed=seed, progress=progress)
             scores[folds == fold] = trees.raw_scores(seen.dense[folds == fold])
-    truth = pa.concat_arrays([split.part(products, part)["category_path"].combine_chunks() for part in parts])
     has_brand = folds >= 0
     return fit_caution(
         scores[has_brand],
         targets[has_brand],
-        truth.filter(pa.array(has_brand)),
+        split.truth(products, *parts).filter(pa.array(has_brand)),
         brands[has_brand],
         taxonomy,
         target_precision=target_precision,
