@@ -108,8 +108,7 @@ def draw_risk_coverage(curves: RiskCoverage, evaluation: Evaluation, *, target_p
     """Draw how much of what is published is wrong, against how much is published; and where the model stands."""
     risk = 1 - evaluation.precision if evaluation.coverage else 0.0
     wanted = 0.0 if target_precision is None else 1 - target_precision
-    leaf, any_level = (thinned(curve, evaluation.n) for curve in (curves.leaf, curves.any_level))
-    highest = max(leaf.risk.max(initial=0), any_level.risk.max(initial=0), risk, wanted, 0.005)
+    highest = max(curves.leaf.risk.max(initial=0), curves.any_level.risk.max(initial=0), risk, wanted, 0.005)
     chart = Chart(
         name=f"Risk and coverage. The model publishes {evaluation.coverage:.1%}, of which {risk:.1%} is wrong.",
         x=(0.0, 1.0),
@@ -119,7 +118,7 @@ def draw_risk_coverage(curves: RiskCoverage, evaluation: Evaluation, *, target_p
     chart.axes("share that is published", "share of it that is wrong")
     if target_precision is not None:
         chart.line([(0, wanted), (1, wanted)], "ideal")
-    for curve, css_class in ((leaf, "curve second"), (any_level, "curve")):
+    for curve, css_class in ((curves.leaf, "curve second"), (curves.any_level, "curve")):
         chart.line(zip(curve.coverage.tolist(), curve.risk.tolist(), strict=True), css_class)
     tip = f"this model: {evaluation.coverage:.1%} published, {risk:.1%} of it wrong"
     chart.point((evaluation.coverage, risk), "dot here", tip=tip, radius=6)
