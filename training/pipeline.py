@@ -21,6 +21,7 @@ from prefect.types.entrypoint import EntrypointType
 from schemas.errors import DependencyUnavailableError, SetupError
 from training.fit import TrainingResult
 from training.promotion import Promotion
+from training.reports.files import CARD, PAGE
 from training.retrain import offsets_of
 from training.retraining import Count, Look, Registered, StepRunner
 
@@ -161,13 +162,11 @@ def _(trained: TrainingResult) -> None:
         [{"figure": name, "test part": round(value, 4)} for name, value in summary.items()],
         f"{trained.manifest.name} {trained.manifest.version} on its test part",
     )
-    if (card := trained.unlogged.report.get("model-card.md")) is not None:
+    if (card := trained.unlogged.report.get(CARD)) is not None:
         create_markdown_artifact(card, key="sortline-model-card", description="Model card")
     if trained.report is not None:
-        link = (trained.report / "report.html").resolve().as_uri()
-        create_link_artifact(
-            link, link_text="report.html", key="sortline-report", description="On the machine that ran it"
-        )
+        link = (trained.report / PAGE).resolve().as_uri()
+        create_link_artifact(link, link_text=PAGE, key="sortline-report", description="On the machine that ran it")
 
 
 @publish.register
