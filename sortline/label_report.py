@@ -8,11 +8,11 @@ from typing import Final
 import pyarrow as pa
 from rich.console import Console
 
+from models.taxonomy import Path
 from sortline.console import Column, LineTable
 from sortline.scores import facts
 from sortline.topic_rows import path_text
 from training.label_audit import LabelAudit, label_path
-from training.labels import Path
 from training.title_conflicts import TitleConflict
 
 _FIELDS: Final[list[tuple[str, pa.DataType]]] = [

@@ -22,10 +22,11 @@ from features.matrix import vectorize
 from features.prices import fit_price_edges
 from features.spec import text_spec
 from models.calibration import Calibration
+from models.taxonomy import Path
 from schemas.columns import PRODUCT
 from schemas.errors import SetupError
 from training.catalog import latest_products, require_labels
-from training.labels import EXCLUDED, Path, TrainedLabels, merge_small_categories
+from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
 from training.outcomes import as_batch
 from training.progress import Progress
 from training.splits import assign_folds, groups_of

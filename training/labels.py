@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Path = tuple[str, ...]
+from models.taxonomy import Path
 
 #: A root category below `min_products` is still kept with this many products: there is nothing to merge it into.
 _ROOT_PRODUCTS: Final = 2

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from models.taxonomy import Path
 from schemas.product_files import fold_title
-from training.labels import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.taxonomy import Path
 from schemas.errors import SetupError
 from tests.unit.training.made_catalog import CATEGORIES, made_products
 from training.label_audit import LabelAudit, audit_labels, label_path, rank_suspects
-from training.labels import Path
 from training.progress import SilentProgress
 from training.true_paths import paths_of
 

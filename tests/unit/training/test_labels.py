@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.labels import EXCLUDED, Path, TrainedLabels, merge_small_categories
+from models.taxonomy import Path
+from training.labels import EXCLUDED, TrainedLabels, merge_small_categories
 
 
 def merge(counts: dict[Path, int], *, min_products: int = 5, train: int | None = None) -> TrainedLabels:
