@@ -29,6 +29,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import report
+from benchmarks.harness.product_events import SAMPLE
 from features.matrix import vectorize
 from models.bundle import load_bundle
 from models.lightgbm_scorer import LightGBMScorer
@@ -36,7 +37,6 @@ from models.trees import TREES_PER_SUM, Trees
 from schemas import columns
 from schemas.product_files import read_products
 
-_CATALOGUE: Final = Path(__file__).resolve().parents[1] / "sortline" / "sample_data" / "pcparts.parquet"
 _WAYS: Final = ("bit vectors", "one predict", "predict in chunks")
 _N_FEATURES: Final = 19
 _FITTED_ROWS: Final = 20_000
@@ -122,7 +122,7 @@ def generated_case(n_classes: int, n_rounds: int, n_rows: int) -> Case:
 def bundle_cases(folder: Path, sizes: Sequence[int]) -> list[Case]:
     """Return the trees of a bundle with calls of so many products of the sample catalogue."""
     classifier = load_bundle(folder)
-    products = read_products(_CATALOGUE, labelled=True, limit=max(sizes))
+    products = read_products(SAMPLE, labelled=True, limit=max(sizes))
     batch = products.select(columns.PRODUCT.names).combine_chunks().to_batches()[0]
     dense = vectorize(batch, classifier.spec).dense
     return [_case("sample catalogue", classifier.trees, dense, size) for size in sizes]

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.harness.product_events import SAMPLE
 from models.bundle import load_bundle
 from models.classifier import Classifier
 from schemas.product_files import fold_title, read_products
@@ -36,7 +37,6 @@ from training.outcomes import Outcomes, classify_labelled
 from training.splits import TEST, assign_folds, assign_parts, groups_of
 from training.true_paths import paths_of
 
-_CATALOGUE: Final = Path(__file__).resolve().parents[1] / "sortline" / "sample_data" / "pcparts.parquet"
 _PARTS: Final = 5
 
 
@@ -144,9 +144,7 @@ def table(rows: list[Row]) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument(
-        "--data", type=Path, default=_CATALOGUE, help="labelled products: Parquet, CSV, JSON Lines"
-    )
+    parser.add_argument("--data", type=Path, default=SAMPLE, help="labelled products: Parquet, CSV, JSON Lines")
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[7, 0, 1], help="of the brands, the split, the fit"
     )

@@ -11,9 +11,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.harness.product_events import SAMPLE
 from schemas.product_files import read_products
-
-_SHIPPED: Final = Path(__file__).resolve().parents[2] / "sortline" / "sample_data" / "pcparts.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ CATALOGUES: Final = (
 def find_file(catalogue: Catalogue, folder: Path | None) -> Path | None:
     """Return the catalogue's file in the folder; without one, the sample that ships; None if there is none."""
     if folder is None:
-        return _SHIPPED if catalogue.name == _SHIPPED.stem else None
+        return SAMPLE if catalogue.name == SAMPLE.stem else None
     places = (folder / catalogue.name / f"{catalogue.name}.parquet", folder / f"{catalogue.name}.parquet")
     return next((place for place in places if place.is_file()), None)
 
