@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import statistics
 import sys
 import time
@@ -89,7 +88,7 @@ def main() -> int:
     print(table(costs))
     if args.json:
         about = report.circumstances(report.command_line("benchmarks/one_event.py", sys.argv[1:]), {})
-        args.json.write_text(json.dumps({**about, "groups": [asdict(cost) for cost in costs]}, indent=2) + "\n")
+        report.write_json(args.json, {**about, "groups": [asdict(cost) for cost in costs]})
     return 0
 
 

@@ -14,7 +14,6 @@ order, the same but for the last bits.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ def main() -> int:
         found["model"] = [asdict(cost) for cost in costs]
         print("\n" + table(costs))
     if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+        report.write_json(args.json, found)
     if args.picture:
         draw(curve, args.picture)
     return 0
