@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,10 +91,10 @@ def measure(products: pa.Table, *, seed: int, profile: str, target: float, progr
             target_precision=target,
         )
         classifier = load_bundle(Path(folder) / "bundle")
-    test = known.filter(pa.array(assign_parts(groups_of(known), seed=seed) == TEST))
-    trained = known.filter(pa.array(assign_parts(groups_of(known), seed=seed) != TEST))
-    paths = paths_of(trained["category_path"])
-    largest = max(sorted(set(paths)), key=paths.count)
+    is_test = assign_parts(groups_of(known), seed=seed) == TEST
+    test, trained = (known.filter(pa.array(chosen)) for chosen in (is_test, ~is_test))
+    sizes = Counter(paths_of(trained["category_path"]))
+    largest = max(sorted(sizes), key=sizes.__getitem__)
     ways: Mapping[str, Classifier] = {"with caution": classifier, "without": replace(classifier, caution=None)}
     progress.step("Asking about known and new brands", 2 * len(ways))
     rows = []
