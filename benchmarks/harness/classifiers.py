@@ -56,8 +56,8 @@ class Outcome:
     Attributes:
         accuracy, macro_f1: of the most probable category; macro-F1 is the mean over categories with test products.
         ece: expected calibration error; None for a way that gives no probabilities.
-        coverage, precision: share of products that are published at the bundle's threshold, and share of those
-            that are right; None likewise.
+        coverage, precision: share of products that are published at the bundle's thresholds, and share of
+            those that are right; None likewise.
         fit_seconds: CPU, from products to something that classifies; this project's include calibration,
             evaluation and writing the bundle.
         event_us: CPU µs to classify one product, text in and category out, one thread.
