@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.calibration import Calibration, fit_temperature, fit_top_curve
+from training.confidence_bins import confidence_bins
 
 Scores = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
@@ -28,8 +29,6 @@ _WAYS: Final[Mapping[str, Callable[[Scores, Classes], Calibration]]] = {
 
 #: A bias for each class is tried with that many rows a class, on average. With fewer it never was better.
 _ROWS_PER_BIAS: Final = 50
-
-_BINS: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +95,7 @@ def calibration_error(probabilities: Scores, classes: npt.NDArray[np.integer]) -
     best = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(best)), best]
     gaps = confidence - (best == classes)
-    bins = np.array_split(gaps[np.argsort(confidence, kind="stable")], _BINS)
-    return float(sum(abs(gap.sum()) for gap in bins)) / max(len(best), 1)
+    return float(sum(abs(gaps[rows].sum()) for rows in confidence_bins(confidence))) / max(len(best), 1)
 
 
 def _held_out(

@@ -23,10 +23,9 @@ import pyarrow.compute as pc
 
 from models.classifier import Classifier
 from models.taxonomy import Path
+from training.confidence_bins import confidence_bins
 from training.outcomes import Outcomes, classify_labelled
 from training.true_paths import UNKNOWN
-
-_RELIABILITY_BINS: Final = 15
 
 _pc: Final[Any] = pc  # its stubs do not know what a column of unknown type becomes
 
@@ -217,13 +216,11 @@ def _class_scores(outcomes: Outcomes) -> tuple[ClassScore, ...]:
 def _reliability(
     confidence: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]
 ) -> tuple[ReliabilityBin, ...]:
-    order = np.argsort(confidence, kind="stable")
-    bins = [rows for rows in np.array_split(order, _RELIABILITY_BINS) if len(rows)]
     return tuple(
         ReliabilityBin(
             n=len(rows), confidence=float(confidence[rows].mean()), accuracy=float(is_right[rows].mean())
         )
-        for rows in bins
+        for rows in confidence_bins(confidence)
     )
 
 
