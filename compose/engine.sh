@@ -4,8 +4,10 @@
 #   compose/engine.sh start FOLDER     installs what is missing, starts dockerd, prints its DOCKER_HOST
 #   compose/engine.sh stop FOLDER      ends that dockerd by its pid and removes what it stored
 #
-# Everything of it lies in FOLDER: socket, images, containers, pid and log. More options for dockerd:
-# SORTLINE_DOCKERD_OPTIONS. Also installed: debootstrap and Maven, which build the images where they cannot be pulled.
+# Everything of it lies in FOLDER: socket, images, containers, pid and log. Its containers are on a bridge and a subnet
+# of their own: those of an engine that was killed stay on its bridge and go on answering for their addresses.
+# More options for dockerd: SORTLINE_DOCKERD_OPTIONS. Also installed: debootstrap and Maven, which build the images
+# where they cannot be pulled.
 set -euo pipefail
 
 say() { echo "engine: $*" >&2; }
@@ -15,6 +17,7 @@ install_missing() {
     command -v dockerd >/dev/null || packages+=(docker.io)
     command -v debootstrap >/dev/null || packages+=(debootstrap)
     command -v iptables >/dev/null || packages+=(iptables)
+    command -v ip >/dev/null || packages+=(iproute2)
     command -v mvn >/dev/null || packages+=(maven)
     if [ "${#packages[@]}" -eq 0 ] && command -v docker >/dev/null; then return; fi
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -30,8 +33,24 @@ install_missing() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
+# Creates a bridge with a subnet that nothing on this machine has, and prints its name.
+add_bridge() {
+    local taken number
+    taken=$(ip -4 route show; ip -4 -oneline address show)
+    for number in {1..254}; do
+        if ! grep -qE "(^| )10\.213\.$number\." <<<"$taken" && ip link add "sortline-$number" type bridge; then
+            ip address add "10.213.$number.1/24" dev "sortline-$number"
+            ip link set "sortline-$number" up
+            echo "sortline-$number"
+            return
+        fi
+    done
+    say "no subnet of 10.213.0.0/16 is free: remove the bridges of engines that were killed (ip link delete)"
+    return 1
+}
+
 start() {
-    local folder=$1 pid
+    local folder=$1 pid bridge
     if [ "$(id -u)" -ne 0 ]; then
         say "starting dockerd needs root"
         return 1
@@ -44,10 +63,12 @@ start() {
         return
     fi
     cat /proc/sys/net/ipv4/ip_forward >"$folder/ip_forward"
-    [ -e /sys/class/net/docker0 ] && touch "$folder/had_bridge"
+    bridge=$(add_bridge) || return 1
+    echo "$bridge" >"$folder/bridge"
     # shellcheck disable=SC2086 # the variable holds several options
     setsid dockerd --host "unix://$folder/docker.sock" --data-root "$folder/data" --exec-root "$folder/exec" \
-        --pidfile "$folder/dockerd.pid" ${SORTLINE_DOCKERD_OPTIONS:-} >"$folder/dockerd.log" 2>&1 </dev/null &
+        --bridge "$bridge" --pidfile "$folder/dockerd.pid" ${SORTLINE_DOCKERD_OPTIONS:-} \
+        >"$folder/dockerd.log" 2>&1 </dev/null &
     pid=$!
     for _ in $(seq 150); do
         if DOCKER_HOST="unix://$folder/docker.sock" docker version >/dev/null 2>&1; then
@@ -76,14 +97,12 @@ stop() {
     fi
     # What dockerd leaves behind on the machine.
     if [ -e "$folder/ip_forward" ]; then cat "$folder/ip_forward" >/proc/sys/net/ipv4/ip_forward || true; fi
-    if [ ! -e "$folder/had_bridge" ] && [ -e /sys/class/net/docker0 ] && command -v ip >/dev/null; then
-        ip link delete docker0 || true
-    fi
+    if [ -e "$folder/bridge" ]; then ip link delete "$(cat "$folder/bridge")" 2>/dev/null || true; fi
     rm -rf "$folder"
 }
 
 case "${1:-} ${2:+folder}" in
     "start folder") start "$2" ;;
     "stop folder") stop "$2" ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
