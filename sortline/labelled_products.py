@@ -39,14 +39,13 @@ def read_labelled(
 
     from schemas.registry import ConfluentRegistry
     from sortline.console import warn
-    from training.compacted_topic import read_compacted_topic
-    from training.snapshot import build_snapshot, write_snapshot
+    from training.snapshot import take_snapshot
 
     topic = settings.topics.catalog
     with closing(ConfluentRegistry(settings.registry_url)) as registry:
-        snapshot = build_snapshot(read_compacted_topic(settings.bootstrap, topic, progress), registry, progress)
-    if keep_as is not None:
-        write_snapshot(snapshot, keep_as)
+        snapshot = take_snapshot(
+            bootstrap=settings.bootstrap, registry=registry, topic=topic, to=keep_as, progress=progress
+        )
     for reason, n in snapshot.rejected.items():
         warn(f"{n:,} products of {topic} were left out: {reason}")
     return snapshot.products, {**snapshot.lineage.to_json()}

@@ -69,14 +69,14 @@ class CatalogueTopicSource(DatasetSource):
 
         from schemas.registry import ConfluentRegistry
         from training.progress import SilentProgress
-        from training.snapshot import take_snapshot
+        from training.snapshot import take_snapshot, write_snapshot
 
         with closing(ConfluentRegistry(registry_url)) as registry:
             snapshot = take_snapshot(
                 bootstrap=bootstrap,
                 registry=registry,
                 topic=self.lineage.topic,
-                to=to,
+                to=None,
                 progress=SilentProgress(),
             )
         if snapshot.lineage.content_digest != self.lineage.content_digest:
@@ -84,6 +84,7 @@ class CatalogueTopicSource(DatasetSource):
                 f"The topic {self.lineage.topic} holds other products by now than this dataset had: read the "
                 "snapshot that `sortline train` kept beside the bundle."
             )
+        write_snapshot(snapshot, to)
         return to
 
 

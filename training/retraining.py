@@ -186,7 +186,7 @@ def retrain(
         look = run("look for changes", lambda: look_for_changes(request, sources, scratch, progress))
         if look.decision.action is Action.NOTHING:
             return Retraining(look=look, decision=look.decision)
-        snapshot = run("take a snapshot", lambda: _snapshot(sources, scratch, progress))
+        snapshot = run("take a snapshot", lambda: _snapshot(sources, progress))
         count, decision = None, look.decision
         if request.only_if_changed:
             judges = promote is not None
@@ -301,12 +301,12 @@ def _fetched(row: RegisteredVersion, sources: Sources, scratch: Path) -> tuple[C
     return champion_of(row.number, read_manifest(bundle).lineage, topic=sources.topic), bundle
 
 
-def _snapshot(sources: Sources, scratch: Path, progress: Progress) -> Snapshot:
+def _snapshot(sources: Sources, progress: Progress) -> Snapshot:
     with closing(ConfluentRegistry(sources.registry_url)) as registry:
         return take_snapshot(
             bootstrap=sources.bootstrap,
             registry=registry,
             topic=sources.topic,
-            to=scratch / "snapshot.parquet",
+            to=None,
             progress=progress,
         )

@@ -63,12 +63,12 @@ def take_snapshot(
     bootstrap: str,
     registry: SchemaRegistry,
     topic: str,
-    to: Path,
+    to: Path | None,
     progress: Progress,
     max_rejected_share: float = MAX_REJECTED_SHARE,
     stall_seconds: float = 30.0,
 ) -> Snapshot:
-    """Read the topic as it is now and write its products to the file `to`, which appears whole or not at all.
+    """Read the topic as it is now; its products become the file `to`, if named, which appears whole or not at all.
 
     The last record of a product counts, a tombstone removes it, and one that cannot be decoded or is not valid is
     left out, counted and given with its reason. Blocks until the end that the topic had at the start.
@@ -79,7 +79,8 @@ def take_snapshot(
     """
     read = read_compacted_topic(bootstrap, topic, progress, stall_seconds=stall_seconds)
     snapshot = build_snapshot(read, registry, progress, max_rejected_share=max_rejected_share)
-    write_snapshot(snapshot, to)
+    if to is not None:
+        write_snapshot(snapshot, to)
     return snapshot
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -131,6 +132,30 @@ def test_a_topic_and_a_file_of_the_same_rows_give_the_same_digest_and_the_same_b
             del manifest[differs]
         bundles[name] = (files, manifest)
     assert bundles["file"] == bundles["topic"]
+
+
+def test_a_run_s_dataset_can_be_read_again_until_its_products_change(
+    bootstrap: str,
+    registry_url: str,
+    registry: ConfluentRegistry,
+    encoder: Encoder,
+    topics: TopicNames,
+    tmp_path: Path,
+) -> None:
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+
+    produce(bootstrap, topics.catalog, records(made_products(20), encoder))
+    taken = take_snapshot(
+        bootstrap=bootstrap, registry=registry, topic=topics.catalog, to=None, progress=SilentProgress()
+    )
+    dataset: Any = resolve_dataset_source(taken.lineage)  # its `load` takes what this source needs
+    again = dataset.load(bootstrap=bootstrap, registry_url=registry_url, to=tmp_path / "again.parquet")
+    assert read_snapshot(again).products.equals(taken.products)
+
+    produce(bootstrap, topics.catalog, [(b"p00003", None)])
+    with pytest.raises(SetupError, match="holds other products by now"):
+        dataset.load(bootstrap=bootstrap, registry_url=registry_url, to=tmp_path / "later.parquet")
+    assert not (tmp_path / "later.parquet").exists()
 
 
 def test_arrival_partitions_and_compaction_do_not_change_the_digest(
