@@ -22,20 +22,27 @@ class Catalogue:
     Attributes:
         name: of the folder and the file: DIR/name/name.parquet or DIR/name.parquet.
         title: what it is, in tables.
-        levels: how many levels of a category path count; products with fewer are left out. None: whole paths.
-        least_products: categories of fewer products, in the whole catalogue, are left out with their products.
+        levels: how many levels of a category path count. None: whole paths.
+        least_levels: products with fewer are left out.
+        least_products: categories of fewer products, in the whole catalogue, are left out with their products;
+            training merges those that are too small for it.
+        ways: what is measured on it, or None for every way.
     """
 
     name: str
     title: str
     levels: int | None
+    least_levels: int = 1
     least_products: int
+    ways: tuple[str, ...] | None = None
 
 
 CATALOGUES: Final = (
     Catalogue(name="pcparts", title="computer parts", levels=None, least_products=20),
-    Catalogue(name="flipkart", title="general shop, level 2", levels=2, least_products=50),
+    Catalogue(name="flipkart", title="general shop, level 2", levels=2, least_levels=2, least_products=50),
     Catalogue(name="pricerunner", title="appliances and electronics", levels=None, least_products=20),
+    # As a shop has it, with its many small categories: here backing off shows what it is worth.
+    Catalogue(name="flipkart", title="general shop, three levels", levels=3, least_products=1, ways=("text",)),
 )
 
 
@@ -64,7 +71,7 @@ def kept_products(products: pa.Table, catalogue: Catalogue) -> pa.Table:
     paths: list[list[str]] = [path[: catalogue.levels] for path in products["category_path"].to_pylist()]
     sizes = Counter(map(tuple, paths))
     kept = [
-        len(path) >= (catalogue.levels or 1) and sizes[tuple(path)] >= catalogue.least_products for path in paths
+        len(path) >= catalogue.least_levels and sizes[tuple(path)] >= catalogue.least_products for path in paths
     ]
     cut = pa.array(paths, products.schema.field(place).type)
     return products.set_column(place, products.schema.field(place), cut).filter(pa.array(kept))

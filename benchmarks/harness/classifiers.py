@@ -58,6 +58,8 @@ class Outcome:
         ece: expected calibration error; None for a way that gives no probabilities.
         coverage, precision: share of products that are published at the bundle's thresholds, and share of
             those that are right; None likewise.
+        as_leaf: share of products that are published with a leaf of the taxonomy; the rest of `coverage` is backed
+            off to an ancestor.
         fit_seconds: CPU, from products to something that classifies; this project's include calibration,
             evaluation and writing the bundle.
         event_us: CPU µs to classify one product, text in and category out, one thread.
@@ -69,6 +71,7 @@ class Outcome:
     ece: float | None
     coverage: float | None
     precision: float | None
+    as_leaf: float | None
     fit_seconds: float
     event_us: float
 
@@ -121,6 +124,7 @@ def _machines(way: str, products: pa.Table, is_test: npt.NDArray[np.bool_], *, w
         ece=None,
         coverage=None,
         precision=None,
+        as_leaf=None,
         fit_seconds=fit_seconds,
         event_us=_event_us(classify, tested),
     )
@@ -160,6 +164,7 @@ def _outcome(way: str, classifier: Classifier, found: Evaluation, test: pa.Table
         ece=found.ece,
         coverage=found.coverage,
         precision=found.precision,
+        as_leaf=found.accepted,
         fit_seconds=fit_seconds,
         event_us=_event_us(classify, np.arange(batch.num_rows)),
     )

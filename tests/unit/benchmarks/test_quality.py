@@ -11,7 +11,7 @@ from benchmarks.harness.classifiers import TITLES, measure
 from benchmarks.quality import table
 from tests.unit.training.made_catalog import made_products
 
-SHOP = Catalogue(name="shop", title="a shop", levels=2, least_products=3)
+SHOP = Catalogue(name="shop", title="a shop", levels=2, least_levels=2, least_products=3)
 
 
 def test_only_categories_of_enough_products_at_the_level_that_counts_are_kept() -> None:
@@ -55,6 +55,7 @@ def run(way: str, accuracy: float, ece: float | None) -> dict[str, Any]:
         "ece": ece,
         "coverage": ece,
         "precision": ece,
+        "as_leaf": ece,
         "fit_seconds": 3.0,
         "event_us": 2.5,
     }
@@ -70,6 +71,6 @@ def test_the_table_has_means_and_ranges_and_says_where_a_way_has_no_figure(
     )
 
     assert "A shop: 1,000 products, 3 categories." in text
-    assert f"| {TITLES['bar']} | .925 (.900–.950) | .500 | – | – | – | 3 | 2.5 |" in text
-    assert f"| {TITLES['text']} | .970 | .500 | .010 | .010 | .010 | 3 | 2.5 |" in text
+    assert f"| {TITLES['bar']} | .925 (.900–.950) | .500 | – | – | – | – | 3 | 2.5 |" in text
+    assert f"| {TITLES['text']} | .970 | .500 | .010 | .010 | .010 | .010 | 3 | 2.5 |" in text
     assert TITLES["classic"] not in text
