@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pyarrow as pa
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.avro_files import load_schema
-from schemas.cloudevents import Headers, product_headers, rfc3339
 from schemas.columns import LABELLED_PRODUCT, PRODUCT
-from schemas.encoding import Encoder
+from schemas.product_records import PRODUCER_SETTINGS, OutgoingRecord, encoder_for, product_records
 from schemas.registry import SchemaRegistry
 from sortline.broker import topic_partitions
 
@@ -24,17 +21,8 @@ _ROWS_AT_ONCE: Final = 1_000
 #: With a rate, this many hand-overs a second: a smooth flow rather than one burst each second.
 _STEPS_A_SECOND: Final = 20
 _FLUSH_SECONDS: Final = 60.0
-_SOURCE: Final = "/sortline/produce"
-_CREATED_TYPE: Final = "io.sortline.product.created.v1"
-_LABELLED_TYPE: Final = "io.sortline.product.labelled.v1"
-
-
-class OutgoingRecord(NamedTuple):
-    """What goes to the broker; `value` None withdraws the product."""
-
-    key: bytes
-    value: bytes | None
-    headers: Headers
+#: `ce_source` of what a person publishes from a file.
+SOURCE: Final = "/sortline/produce"
 
 
 @dataclass(slots=True)
@@ -77,16 +65,12 @@ def open_producer(bootstrap: str) -> Producer:
     """Return an idempotent producer that waits for all replicas and picks partitions as Java clients do."""
     return Producer(
         {
+            **PRODUCER_SETTINGS,
             "bootstrap.servers": bootstrap,
             "client.id": "sortline-produce",
-            "enable.idempotence": True,
-            "acks": "all",
-            "compression.type": "lz4",
             "linger.ms": 20,
-            "partitioner": "murmur2_random",
             # What the broker has not taken by then is reported as failed, not retried for five minutes.
             "delivery.timeout.ms": 30_000,
-            "log_level": 2,  # librdkafka's own lines on stderr would only repeat our sentence
         }
     )
 
@@ -160,7 +144,7 @@ def produce_table(
     for batch in products.select(columns.names).cast(columns).to_batches(max_chunksize=rows_at_once):
         if rate is not None and (early := started + handed_over / rate - clock()) > 0:
             sleep(early)
-        send(producer, topic, product_records(batch, encoder, labelled=labelled), deliveries)
+        send(producer, topic, product_records(batch, encoder, source=SOURCE, labelled=labelled), deliveries)
         handed_over += batch.num_rows
         advance(batch.num_rows)
     flush_all(producer, deliveries)
@@ -171,25 +155,3 @@ def produce_table(
         first_failure=next(iter(deliveries.failures), None),
         seconds=clock() - started,
     )
-
-
-def encoder_for(topic: str, *, labelled: bool, registry: SchemaRegistry) -> Encoder:
-    """Register the schema of the topic's values and return what encodes them."""
-    schema = load_schema("labelled_product" if labelled else "product_created")
-    return Encoder(schema, registry.register(f"{topic}-value", schema))
-
-
-def product_records(
-    products: pa.RecordBatch, encoder: Encoder, *, labelled: bool, now_ms: int | None = None
-) -> list[OutgoingRecord]:
-    """Return one record a product, in order: key product_id, Avro value, headers with an event id of its own."""
-    time_header = rfc3339(time.time_ns() // 1_000_000 if now_ms is None else now_ms)
-    kind = _LABELLED_TYPE if labelled else _CREATED_TYPE
-    return [
-        OutgoingRecord(
-            str(key).encode(),
-            value,
-            product_headers(source=_SOURCE, type=kind, event_id=uuid.uuid4().hex, time_header=time_header),
-        )
-        for key, value in zip(products["product_id"].to_pylist(), encoder.encode(products), strict=True)
-    ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,12 +10,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from schemas.cloudevents import product_headers, rfc3339
 from schemas.columns import PRODUCT
 from schemas.encoding import Encoder
 from schemas.errors import SetupError
+from schemas.product_records import OutgoingRecord, product_records, withdrawal
 from schemas.wire import SchemaId, frame, split
-from sortline.product_producer import OutgoingRecord, product_records
+from sortline.product_producer import SOURCE
 from training.splits import TEST, assign_parts, groups_of
 
 #: An id that no registry gives out in a demo.
@@ -66,14 +64,8 @@ def demo_events(products: pa.Table, encoder: Encoder) -> DemoEvents:
     columns = products.select(PRODUCT.names).cast(PRODUCT)
     records: list[OutgoingRecord] = []
     for batch in columns.to_batches(max_chunksize=1_000):
-        records += product_records(batch, encoder, labelled=False)
-    headers = product_headers(
-        source="/sortline/demo",
-        type="io.sortline.product.withdrawn.v1",
-        event_id=uuid.uuid4().hex,
-        time_header=rfc3339(time.time_ns() // 1_000_000),
-    )
-    withdrawn = OutgoingRecord(records[0].key, None, headers)
+        records += product_records(batch, encoder, source=SOURCE)
+    withdrawn = withdrawal(records[0].key.decode(), source="/sortline/demo")
     broken = _broken_records(columns, encoder)
     every = max(1, len(records) // (len(broken) + 2))
     for at, record in enumerate([*broken, withdrawn], start=1):
@@ -91,7 +83,7 @@ def demo_events(products: pa.Table, encoder: Encoder) -> DemoEvents:
 def _broken_records(products: pa.Table, encoder: Encoder) -> list[OutgoingRecord]:
     """Return one record for each way in which producers get it wrong."""
     good = products.slice(0, 1).combine_chunks().to_batches()[0]
-    (whole,) = product_records(good, encoder, labelled=False)
+    (whole,) = product_records(good, encoder, source=SOURCE)
     _, datum = split(whole.value or b"")
     json_value = b'{"product_id": "broken-json", "title": "Written without the Avro serializer"}'
     records = [
@@ -103,8 +95,8 @@ def _broken_records(products: pa.Table, encoder: Encoder) -> list[OutgoingRecord
         ("broken-blank-title", {"title": "   "}),
         ("broken-negative-price", {"price_minor": -1_999}),
     ):
-        records += product_records(_changed(good, {"product_id": key, **changes}), encoder, labelled=False)
-    (other,) = product_records(_changed(good, {"product_id": "another-product"}), encoder, labelled=False)
+        records += product_records(_changed(good, {"product_id": key, **changes}), encoder, source=SOURCE)
+    (other,) = product_records(_changed(good, {"product_id": "another-product"}), encoder, source=SOURCE)
     records.append(OutgoingRecord(b"broken-key-mismatch", other.value, other.headers))
     return records
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from compose.services import Endpoints
 from schemas.errors import SortlineError
+from schemas.product_records import encoder_for
 from schemas.registry import ConfluentRegistry
 from schemas.topics import TopicNames
 from sortline.demo.events import DemoEvents, demo_events, unseen_products
@@ -28,7 +29,7 @@ from sortline.demo.surroundings import (
     workspace,
 )
 from sortline.demo.watch import Watcher
-from sortline.product_producer import Deliveries, encoder_for, flush_all, open_producer, produce_table, send
+from sortline.product_producer import Deliveries, flush_all, open_producer, produce_table, send
 from sortline.settings import SortlineSettings
 
 if TYPE_CHECKING:

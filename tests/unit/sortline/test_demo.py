@@ -12,6 +12,7 @@ from schemas.columns import PRODUCT
 from schemas.decoding import Decoder
 from schemas.errors import SetupError
 from schemas.product_files import read_products
+from schemas.product_records import encoder_for
 from schemas.registry import InMemoryRegistry
 from schemas.topics import TopicNames
 from schemas.validation import check_products
@@ -19,7 +20,6 @@ from sortline.demo.events import DemoEvents, demo_events, sample_catalog_path, u
 from sortline.demo.narration import Narrator
 from sortline.demo.outcomes import Outcomes
 from sortline.demo.report import Watched, show_summary
-from sortline.product_producer import encoder_for
 from sortline.topic_reader import TopicRecord
 from sortline.topic_rows import TopicRow
 from training.splits import TEST, assign_parts, groups_of

@@ -3,13 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-import pyarrow as pa
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.columns import LABELLED_PRODUCT, PRODUCT
-from schemas.registry import InMemoryRegistry
-from schemas.wire import split
-from sortline.product_producer import Deliveries, OutgoingRecord, encoder_for, flush_all, product_records, send
+from schemas.product_records import OutgoingRecord
+from sortline.product_producer import Deliveries, flush_all, send
 
 MESSAGE = cast("Message", None)  # the callback does not look at it
 
@@ -68,19 +65,3 @@ def test_a_record_without_an_answer_has_failed() -> None:
     producer.produce("topic", b"value", b"1", [], deliveries.report)
     flush_all(cast("Producer", producer), deliveries)
     assert deliveries.failed == 1
-
-
-def test_a_record_has_its_product_s_key_and_the_schema_of_its_topic() -> None:
-    registry = InMemoryRegistry()
-    row = {"product_id": "p-é", "title": "Lamp", "category_path": ["Home"]}
-    for labelled, columns, kind in ((False, PRODUCT, b"created"), (True, LABELLED_PRODUCT, b"labelled")):
-        encoder = encoder_for("products.any", labelled=labelled, registry=registry)
-        batch = pa.RecordBatch.from_pylist([{k: v for k, v in row.items() if k in columns.names}], schema=columns)
-        (record,) = product_records(batch, encoder, labelled=labelled, now_ms=1_700_000_000_000)
-        assert record.key == "p-é".encode()
-        assert record.value is not None
-        assert split(record.value)[0] == registry.latest("products.any-value")
-        headers = dict(record.headers)
-        assert headers["ce_type"] == b"io.sortline.product." + kind + b".v1"
-        assert headers["ce_time"] == b"2023-11-14T22:13:20.000Z"
-        assert len(headers["ce_id"]) == 32
