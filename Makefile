@@ -1,7 +1,7 @@
 # What developers and CI run. Needs only make, bash, Python 3.11 to 3.13, and Docker or Maven for a real Kafka.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint types imports unit integration bench lock clean
+.PHONY: help env demo test check lint types imports unit integration wheel retrain bench lock clean
 
 # The newest Python that the project supports and that is here; another one: make env PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -42,10 +42,11 @@ test: env ## all that CI checks: lint, types, imports, unit, integration
 
 check: env lint types imports unit ## what needs no Kafka: lint, types, imports, unit
 
-lint: env ## style, likely bugs, formatting (ruff)
-	@echo "--- lint: ruff check, ruff format --check"
+lint: env ## style, likely bugs, formatting (ruff); GitHub's workflows (zizmor)
+	@echo "--- lint: ruff check, ruff format --check, zizmor"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/zizmor --offline --no-progress --quiet --persona=pedantic .github
 
 types: env ## every type, tests included (mypy --strict)
 	@echo "--- types: mypy, strict, tests included"
@@ -62,6 +63,24 @@ unit: env ## tests without a broker, under a minute
 integration: env ## tests on a real Kafka and registry, which they start themselves
 	@echo "--- integration: tests on a real Kafka and schema registry"
 	@$(BIN)/pytest -m integration tests/integration
+
+# Away from the sources, or Python would import what lies there and not what the wheel brought.
+WHEEL_CHECK := build/wheel-check
+wheel: env ## build the wheel, install it with the locked packages in an environment of its own, and use it
+	@echo "--- wheel: build, install, sample, train, classify"
+	@rm -rf dist $(WHEEL_CHECK)
+	@$(BIN)/uv build --quiet --wheel --python $(BIN)/python --out-dir dist
+	@$(BIN)/uv venv --quiet --python $(BIN)/python $(WHEEL_CHECK)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(WHEEL_CHECK)/bin/python -r requirements.txt
+	@$(BIN)/uv pip install --quiet --no-deps --python $(WHEEL_CHECK)/bin/python dist/*.whl
+	@cd $(WHEEL_CHECK) && bin/sortline --version \
+		&& bin/sortline sample --rows 2000 --to products.parquet \
+		&& bin/sortline train --no-tracking --target-precision 0.85 --from products.parquet --to bundle \
+		&& bin/sortline classify --model bundle --from products.parquet --to decisions.parquet
+	@rm -rf $(WHEEL_CHECK)
+
+retrain: env ## retrain from the catalogue topic, as .github/workflows/train.yml does (ARGS='--if-changed --promote')
+	@$(BIN)/sortline retrain $(ARGS)
 
 bench: env ## CPU and speed beside a pass-through and other frameworks (latency: python benchmarks/latency.py)
 	@$(BIN)/python benchmarks/stream.py $(ARGS)
