@@ -14,6 +14,9 @@ import faust
 from faust.types import TP
 from mode import CrashingSupervisor
 
+from models.serving.follower import ModelFollower
+from models.serving.store import followed
+from models.serving.try_out import try_out
 from schemas.encoding import Encoder
 from streams.announcements import Announcements
 from streams.breaker import Breaker
@@ -23,8 +26,6 @@ from streams.lean_start import NoTables
 from streams.loop_consumer import TransportOptions
 from streams.memory import give_back
 from streams.metrics import Counters
-from streams.model_follower import ModelFollower
-from streams.model_store import followed
 from streams.model_watch import ModelWatch
 from streams.pipeline import Pipeline, Processor
 from streams.progress import ProgressWatch
@@ -33,7 +34,6 @@ from streams.slices import SliceProcessor
 from streams.swap_records import SwapRecords, worker_name
 from streams.transactions import ExactlyOnce
 from streams.transport import SCHEME, Consumer, SliceSchema, Transport, register_scheme
-from streams.warm_up import made_up_products
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def follow_model(app: faust.App, settings: WorkerSettings, processor: SliceProce
     follower = ModelFollower(
         store=store,
         server=processor,
-        try_out=lambda classifier: classifier.classify(made_up_products()),
+        try_out=try_out,
         counters=counters,
         poll_seconds=settings.model_poll_seconds,
     )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from faust.types import TP
 
+from models.serving.served import ModelStamp
 from streams.columnar_fetch import ColumnarResult
 from streams.metrics import Counters
 from streams.offsets import Partition
 from streams.progress import ProgressWatch, Standing
-from streams.served_model import ModelStamp
 from streams.transport import Consumer
 
 if TYPE_CHECKING:

@@ -5,20 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from streams.served_model import ModelStamp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """A number that a worker tells of itself."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-
+from models.serving.metrics import MODEL_FAILURES, MODEL_INFO, MODEL_SWAPS, Metric
+from models.serving.served import ModelStamp
 
 RECORDS: Final = Metric(name="sortline_records_total", kind="counter", help="Input records finished.")
 CATEGORIZED: Final = Metric(
@@ -64,18 +54,6 @@ DELIVERY_SECONDS: Final = Metric(
 LAG: Final = Metric(
     name="sortline_lag_records", kind="gauge", help="Offsets between what is finished and the end of a partition."
 )
-MODEL_SWAPS: Final = Metric(
-    name="sortline_model_swaps_total", kind="counter", help="Times that another model took over in this process."
-)
-MODEL_FAILURES: Final = Metric(
-    name="sortline_model_failures_total",
-    kind="counter",
-    help="Times that the model registry did not answer, or that a new model was not taken; the one before stays.",
-)
-MODEL_INFO: Final = Metric(
-    name="sortline_model_info", kind="gauge", help="Always 1; the labels tell which model decides now."
-)
-
 #: Everything a worker tells, in the order it tells it. CPU_SECONDS is asked of the system; LAG has a value for
 #: each partition, MODEL_INFO its own labels.
 METRICS: Final = (

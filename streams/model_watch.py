@@ -10,8 +10,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from mode import Service
 
+from models.serving.follower import ModelFollower
 from streams.announcements import Announcements
-from streams.model_follower import ModelFollower
 
 log = logging.getLogger(__name__)
 

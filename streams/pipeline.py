@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from aiokafka.errors import InvalidTimestampError
 
+from models.serving.served import ModelStamp
 from schemas.errors import DependencyUnavailableError, StreamHaltedError
 from schemas.topics import TopicNames
 from streams import metrics
@@ -27,7 +28,6 @@ from streams.delivery import Delivery, Refusal
 from streams.metrics import Counters
 from streams.record_slice import RecordGroup, RecordSlice
 from streams.records import Output, Record, place_of
-from streams.served_model import ModelStamp
 from streams.slices import SliceOutputs
 from streams.swap_records import SwapRecords
 

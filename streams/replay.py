@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from models.serving.served import Classifier
 from schemas.avro_files import load_schema
 from schemas.columns import PRODUCT
 from schemas.decoding import Decoder
@@ -13,7 +14,6 @@ from schemas.encoding import Encoder
 from schemas.registry import SchemaRegistry
 from streams.dialects import read_failure
 from streams.records import Output, Record
-from streams.served_model import Classifier
 from streams.slices import SliceOutputs, SliceProcessor
 
 Destination: TypeAlias = Literal["categorized", "review", "dead_letters"]

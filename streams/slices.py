@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.serving.served import Classifier, ModelStamp, ServedModel
 from schemas import stages
 from schemas.clean_columns import Texts, which_are
 from schemas.cloudevents import rfc3339
@@ -28,7 +29,6 @@ from streams.dialects import DEFAULT_DIALECT, Dialect
 from streams.output_columns import Envelope, Outputs, OutputSlice, OutputWriter, sorted_out
 from streams.record_slice import RecordGroup
 from streams.records import Output, Record
-from streams.served_model import Classifier, ModelStamp, ServedModel
 
 if TYPE_CHECKING:
     from schemas.decoding import Decoder

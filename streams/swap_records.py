@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from models.serving.served import ModelStamp
 from schemas.cloudevents import product_headers, rfc3339
 from schemas.columns import MODEL_SWAP
 from schemas.encoding import Encoder
 from streams.offsets import Partition
 from streams.records import Output, Record
-from streams.served_model import ModelStamp
 
 SWAP_TYPE: Final = "io.sortline.model.swapped.v1"
 

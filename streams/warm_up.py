@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
-from schemas import columns
+from models.serving.try_out import made_up_products
 from schemas.avro_files import load_schema
 from schemas.encoding import Encoder
 from schemas.registry import SchemaRegistry
@@ -20,24 +17,6 @@ from streams.output_columns import Outputs, OutputSlice
 from streams.record_slice import RecordSlice
 from streams.records import Header, Record
 from streams.slices import SliceProcessor
-
-#: One product with every field, in two scripts, and one with no more than it must have.
-_PRODUCTS: Final[tuple[dict[str, object], ...]] = (
-    {
-        "product_id": "warm-up-1",
-        "title": "Wireless headphones ワイヤレス pro 2",
-        "description": "Over-ear, black, 30 hours",
-        "brand": "Nordlys",
-        "seller_id": "seller-1",
-        "subcategory": "headphones",
-        "price_minor": 12_900,
-        "currency": "EUR",
-        "rating": 4.5,
-        "reviews_count": 12,
-        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
-    },
-    {"product_id": "warm-up-2", "title": "Kettle"},
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +33,6 @@ class MadeUpRecord:
     headers: Sequence[Header] = ()
 
 
-def made_up_products() -> pa.RecordBatch:
-    """Return the products, as `columns.PRODUCT`."""
-    return pa.RecordBatch.from_pylist(list(_PRODUCTS), columns.PRODUCT)
-
-
 def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> int:
     """Process made-up products as if they came from the topic, and drop the outputs; return how many.
 
@@ -68,10 +42,11 @@ def warm_up(processor: SliceProcessor, registry: SchemaRegistry, topic: str) -> 
     if registry.latest(subject) is None:
         return 0
     # Not by the latest schema's id: that may be another schema, and nothing would decode.
-    values = Encoder(schema, registry.register(subject, schema)).encode(made_up_products())
+    products = made_up_products()
+    values = Encoder(schema, registry.register(subject, schema)).encode(products)
     records: list[Record] = [
-        MadeUpRecord(topic=topic, partition=0, offset=offset, key=str(product["product_id"]).encode(), value=value)
-        for offset, (product, value) in enumerate(zip(_PRODUCTS, values, strict=True))
+        MadeUpRecord(topic=topic, partition=0, offset=offset, key=str(product_id).encode(), value=value)
+        for offset, (product_id, value) in enumerate(zip(products["product_id"].to_pylist(), values, strict=True))
     ]
     outputs = processor.process(records)
     for where in (outputs.categorized, outputs.review):

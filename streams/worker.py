@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from models.registry import is_registry_uri
+from models.serving.store import open_model
 from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
@@ -40,7 +41,6 @@ from streams.lean_start import keep_pandas_out, keep_scipy_out_of_numba
 from streams.logs import configure_logging
 from streams.memory import let_go_of_code, return_memory_early
 from streams.metrics import Counters
-from streams.model_store import open_model
 from streams.settings import WorkerSettings
 from streams.slices import SliceProcessor
 from streams.startup import KafkaBroker, Ready, wait_until_ready

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from models.serving.served import Classifier
 from schemas.avro_files import load_schema
 from schemas.avro_types import parse_record
 from schemas.columns import PRODUCT_CATEGORIZED
@@ -16,7 +17,6 @@ from schemas.registry import InMemoryRegistry, SchemaRegistry
 from schemas.wire import SchemaId, split
 from sortline.topic_reader import TopicRecord
 from streams.replay import decide_again, replay_processor
-from streams.served_model import Classifier
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA: Final = "product_categorized"

@@ -17,13 +17,13 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from compose.sockets import free_ports
+from models.serving.served import ModelStamp
 from schemas.avro_files import load_schema
 from schemas.encoding import Encoder
 from streams.app import build_app
 from streams.dead_letters import DeadLetterOffice
 from streams.metrics import RECORDS, Counters
 from streams.records import Output, Record
-from streams.served_model import ModelStamp
 from streams.settings import WorkerSettings
 from streams.slices import SliceOutputs
 from tests.integration.streams.conftest import PATIENCE_SECONDS, Topics, WorkerProcess, source, wait_for

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.serving.served import ModelStamp
 from schemas.avro_files import load_schema
 from schemas.encoding import Encoder
 from schemas.topics import TopicNames
@@ -19,7 +20,6 @@ from streams.metrics import Counters
 from streams.offsets import Partition
 from streams.pipeline import Pipeline
 from streams.records import Output, Record
-from streams.served_model import ModelStamp
 from streams.slices import SliceOutputs
 from streams.swap_records import SwapRecords
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 
+from models.serving.served import ModelStamp
 from schemas.avro_files import load_schema
 from schemas.encoding import Encoder
 from schemas.errors import DependencyUnavailableError, SetupError, StreamHaltedError, TransactionLostError
@@ -20,7 +21,6 @@ from streams.health import Health
 from streams.loop_consumer import LoopConsumer
 from streams.metrics import Counters
 from streams.progress import ProgressWatch
-from streams.served_model import ModelStamp
 from streams.settings import WorkerSettings
 from streams.transport import Consumer, SliceSchema, Transport
 from streams.worker import (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from models.serving.served import ModelStamp
 from streams import metrics
 from streams.metrics import METRICS, Counters
-from streams.served_model import ModelStamp
 
 if TYPE_CHECKING:
     from tests.unit.streams.conftest import Workbench

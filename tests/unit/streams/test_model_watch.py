@@ -10,8 +10,8 @@ from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException
 
+from models.serving.follower import ModelFollower
 from streams.announcements import Announcements
-from streams.model_follower import ModelFollower
 from streams.model_watch import ModelWatch
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from models.serving.served import ModelStamp
 from schemas.avro_files import load_schema
 from schemas.columns import PRODUCT
 from schemas.decoding import Decoder
@@ -15,7 +16,6 @@ from schemas.errors import DependencyUnavailableError, SetupError
 from schemas.registry import InMemoryRegistry
 from schemas.stages import StageClock
 from schemas.wire import HEADER_SIZE, SchemaId, read_header
-from streams.served_model import ModelStamp
 from streams.slices import SliceOutputs, SliceProcessor
 from tests.unit.streams.conftest import TitleClassifier
 

@@ -9,13 +9,13 @@ from datetime import datetime
 
 import pytest
 
+from models.serving.served import ModelStamp
 from schemas import columns
 from schemas.avro_files import load_schema
 from schemas.decoding import Decoder
 from schemas.encoding import Encoder
 from schemas.registry import InMemoryRegistry
 from streams.records import Output, Record
-from streams.served_model import ModelStamp
 from streams.swap_records import SwapRecords, worker_name
 from streams.warm_up import MadeUpRecord
 

@@ -1,7 +1,7 @@
-"""The rules by which a worker follows an alias: when to look, what to take, and what to leave alone.
+"""The rules by which a process follows an alias: when to look, what to take, and what to leave alone.
 
 The model that is served stays until another one was loaded, checked and tried out. A version that cannot be served
-is left alone until it is announced again or the worker starts anew; one that merely could not be fetched is tried
+is left alone until it is announced again or the process starts anew; one that merely could not be fetched is tried
 again, at longer and longer intervals.
 """
 
@@ -15,11 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from models.serving.metrics import MODEL_FAILURES, MODEL_SWAPS, Tally
+from models.serving.served import Classifier, ModelStamp
+from models.serving.store import ModelStore
 from schemas.errors import BundleError, DependencyUnavailableError, SetupError, SortlineError
-from streams import metrics
-from streams.metrics import Counters
-from streams.model_store import ModelStore
-from streams.served_model import Classifier, ModelStamp
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class ModelFollower:
         store: tells which version is wanted, and loads it.
         server: of the model.
         try_out: has a model that was loaded decide on something; what it raises keeps the model out.
-        counters: of the worker.
+        counters: of the process.
         poll_seconds: how often to look, about.
         clock: seconds, monotonic.
         chance: returns a number from 0 to 1, to vary the interval by.
@@ -69,7 +68,7 @@ class ModelFollower:
         store: ModelStore,
         server: Server,
         try_out: Callable[[Classifier], object],
-        counters: Counters,
+        counters: Tally,
         poll_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -121,7 +120,7 @@ class ModelFollower:
             return self._not_taken(wanted, error)
         self._server.swap(classifier, wanted)
         self._troubles.clear()
-        self._counters.add(metrics.MODEL_SWAPS)
+        self._counters.add(MODEL_SWAPS)
         log.info(
             "model swapped",
             extra={
@@ -136,7 +135,7 @@ class ModelFollower:
         return None
 
     def _not_taken(self, wanted: int, error: Exception) -> _Trouble:
-        self._counters.add(metrics.MODEL_FAILURES)
+        self._counters.add(MODEL_FAILURES)
         trouble = self._troubles.setdefault(wanted, _Trouble())
         trouble.n_failures += 1
         serving = self._server.model.registered_version
@@ -155,7 +154,7 @@ class ModelFollower:
         return trouble
 
     def _unanswered(self, error: Exception) -> float:
-        self._counters.add(metrics.MODEL_FAILURES)
+        self._counters.add(MODEL_FAILURES)
         self._n_unanswered += 1
         pause = self.interval()
         if not isinstance(error, (SetupError, BundleError)):  # it is away

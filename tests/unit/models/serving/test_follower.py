@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from models.serving.follower import ModelFollower
+from models.serving.metrics import MODEL_FAILURES, MODEL_SWAPS
+from models.serving.served import Classifier, ModelStamp
 from schemas.errors import BundleError, DependencyUnavailableError, SetupError
-from streams import metrics
 from streams.metrics import Counters
-from streams.model_follower import ModelFollower
-from streams.served_model import Classifier, ModelStamp
 from tests.unit.streams.conftest import TitleClassifier
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class Rig:
 
     @property
     def n_swaps(self) -> float:
-        return self.counters.value(metrics.MODEL_SWAPS)
+        return self.counters.value(MODEL_SWAPS)
 
     @property
     def n_failures(self) -> float:
-        return self.counters.value(metrics.MODEL_FAILURES)
+        return self.counters.value(MODEL_FAILURES)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The model that a worker serves: what decides, and what events, swap records and metrics tell of it."""
+"""The model that a process serves: what decides, and what events, swap records and metrics tell of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Taxonomy(Protocol):
 
 
 class Classifier(Protocol):
-    """What the stream needs of a model: `models.classifier.Classifier` is one."""
+    """What serving needs of a model: `models.classifier.Classifier` is one."""
 
     @property
     def name(self) -> str: ...  # noqa: D102  # as published

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from models.bundle import load_bundle
+from models.serving.store import MlflowStore, followed, open_model
 from schemas.errors import SetupError
-from streams.model_store import MlflowStore, followed, open_model
 from tests.tiny_model import build_tiny_bundle
 
 

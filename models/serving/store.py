@@ -1,4 +1,4 @@
-"""Where a worker's model is kept: in a folder, or in the model registry, where an alias can be followed."""
+"""Where a served model is kept: in a folder, or in the model registry, where an alias can be followed."""
 
 from __future__ import annotations
 
