@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from models.bundle import FILES, KNOWN_FILES, bundle_files, load_bundle, read_manifest
 from models.bundle_folder import check_target, read_file, replace_folder
+from models.classifier import Classifier
 from models.manifest import MANIFEST, Manifest
 from models.mlflow_store import mlflow_client, mlflow_module
 from schemas.errors import SetupError
@@ -218,6 +219,16 @@ def fetch_bundle(uri: str, to: Path, *, tracking_uri: str) -> Path:
         contents = {name: read_file(found[0].with_name(name)) for name in (*bundle_files(manifest), MANIFEST)}
         replace_folder(target, contents, check=load_bundle)
     return target
+
+
+def load_registered(uri: str, *, tracking_uri: str) -> tuple[Classifier, Manifest]:
+    """Return the model that MLflow keeps at the address, checked, and its manifest; nothing stays on disk.
+
+    Takes and raises what `fetch_bundle` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
+        bundle = fetch_bundle(uri, Path(folder), tracking_uri=tracking_uri)
+        return load_bundle(bundle), read_manifest(bundle)
 
 
 def download(uri: str, to: Path, *, tracking_uri: str) -> Path:

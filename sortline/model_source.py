@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from models.bundle import Manifest, load_bundle, read_manifest
 from models.classifier import Classifier
-from models.registry import fetch_bundle, is_registry_uri
+from models.registry import is_registry_uri, load_registered
 from schemas.errors import SetupError
 from sortline.settings import SortlineSettings
 
@@ -25,11 +24,7 @@ def open_model_and_manifest(settings: SortlineSettings) -> tuple[Classifier, Man
     model = settings.model
     if model is None:
         raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
-    if not is_registry_uri(model):
-        return _load(Path(model))
-    with tempfile.TemporaryDirectory(prefix="sortline-model-") as folder:
-        return _load(fetch_bundle(model, Path(folder), tracking_uri=settings.tracking_uri))
-
-
-def _load(folder: Path) -> tuple[Classifier, Manifest]:
+    if is_registry_uri(model):
+        return load_registered(model, tracking_uri=settings.tracking_uri)
+    folder = Path(model)
     return load_bundle(folder), read_manifest(folder)

@@ -24,7 +24,7 @@ class ModelWatch(Service):
 
     mundane_level = "debug"  # that a service starts is no news
 
-    def __init__(self, follower: ModelFollower, announcements: Announcements, **kwargs: Any) -> None:
+    def __init__(self, follower: ModelFollower[Any], announcements: Announcements, **kwargs: Any) -> None:
         self._follower = follower
         self._announcements = announcements
         self._ending = threading.Event()

@@ -89,7 +89,8 @@ def _prepare(settings: WorkerSettings) -> tuple[SliceProcessor, Ready]:
     """Load and warm the model, and wait for everything that the worker needs."""
     require_free_port(settings.web_host, settings.web_port)
     compile_if_cold()
-    classifier, registered_version = open_model(settings.model, settings.tracking_uri)
+    model, registered_version = open_model(settings.model, settings.tracking_uri)
+    classifier = model.classifier
     registry = ConfluentRegistry(settings.registry_url)
     ready = wait_until_ready(
         broker=KafkaBroker(settings.bootstrap),

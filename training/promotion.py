@@ -20,7 +20,7 @@ from models.bundle import load_bundle, read_manifest
 from models.classifier import Classifier
 from models.manifest import Manifest
 from models.mlflow_store import mlflow_client
-from models.registry import RegisteredVersion, fetch_bundle
+from models.registry import RegisteredVersion, fetch_bundle, load_registered
 from models.taxonomy import Path as CategoryPath
 from schemas.errors import BundleError, DependencyUnavailableError, SetupError
 from training.champion_history import Standing, list_versions, move_champion, promotion_lock, read_standing
@@ -167,8 +167,7 @@ def rollback(
             )
         *former, target = standing.former
         progress.step(f"Loading version {target}")
-        with tempfile.TemporaryDirectory(prefix="sortline-") as folder:
-            load_bundle(fetch_bundle(f"models:/{name}/{target}", Path(folder), tracking_uri=tracking_uri))
+        load_registered(f"models:/{name}/{target}", tracking_uri=tracking_uri)
         with promotion_lock(client, name):
             _require_unchanged(client, name, standing, target)
             move_champion(client, name, target, former=former)

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from models.serving.metrics import MODEL_FAILURES, MODEL_SWAPS, Tally
 from models.serving.served import Classifier, ModelStamp
@@ -30,14 +30,18 @@ _LONGEST_PAUSE_SECONDS: Final = 600.0
 _MOST_SURPRISES: Final = 3
 
 
-class Server(Protocol):
+ModelT = TypeVar("ModelT", bound=Classifier)
+ModelT_contra = TypeVar("ModelT_contra", bound=Classifier, contravariant=True)
+
+
+class Server(Protocol[ModelT_contra]):
     """What serves the model: `streams.slices.SliceProcessor` is one."""
 
     @property
     def model(self) -> ModelStamp:
         """Which model is served."""
 
-    def swap(self, classifier: Classifier, registered_version: int | None = None) -> None:
+    def swap(self, classifier: ModelT_contra, registered_version: int | None = None) -> None:
         """Serve another model from now on."""
 
 
@@ -49,7 +53,7 @@ class _Trouble:
     retry_at: float = 0.0
 
 
-class ModelFollower:
+class ModelFollower(Generic[ModelT]):
     """Follows an alias. For one thread, which may block for as long as a model takes to load.
 
     Args:
@@ -65,9 +69,9 @@ class ModelFollower:
     def __init__(
         self,
         *,
-        store: ModelStore,
-        server: Server,
-        try_out: Callable[[Classifier], object],
+        store: ModelStore[ModelT],
+        server: Server[ModelT],
+        try_out: Callable[[ModelT], object],
         counters: Tally,
         poll_seconds: float,
         clock: Callable[[], float] = time.monotonic,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from models.registry import (
     LoggedBundle,
     fetch_bundle,
     is_registry_uri,
+    load_registered,
     log_bundle,
     resolve_alias,
     set_alias,
@@ -173,3 +175,13 @@ def _imported(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_a_registered_model_is_loaded_with_its_manifest_and_leaves_nothing_behind(
+    logged: LoggedBundle, tiny_bundle: Path, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    classifier, manifest = load_registered("models:/tiny@champion", tracking_uri=tracking_uri)
+    assert manifest == read_manifest(tiny_bundle)
+    assert classifier.version == manifest.version
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -44,7 +44,7 @@ class Script:
 
 async def test_it_looks_at_the_interval_and_when_something_is_announced_and_disconnects_at_the_end() -> None:
     script = Script()
-    watch = ModelWatch(cast(ModelFollower, script), cast(Announcements, script))
+    watch = ModelWatch(cast(ModelFollower[Any], script), cast(Announcements, script))
     await watch.start()
     broken = KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     for said in (False, True, False, True):
