@@ -22,6 +22,7 @@ from sortline import (
     produce,
     retrain,
     sample,
+    serve,
     stack,
     tail,
     topics,
@@ -78,6 +79,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("classify")(classify.classify)
 app.command("warm-up")(warm_up.warm_up)
 app.command("worker")(worker.worker)
+app.command("serve")(serve.serve)
 app.command("tail")(tail.tail)
 app.command("explain-event")(explain.explain_event)
 app.command("replay")(replay.replay)

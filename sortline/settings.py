@@ -17,6 +17,8 @@ from schemas.topics import TopicNames
 PREFIX: Final = "SORTLINE_"
 
 _Port = Annotated[int, Field(ge=0, le=65535)]
+#: Options that are called otherwise than their setting.
+_OPTIONS: Final = {"registry_url": "registry", "http_host": "host", "http_port": "port"}
 _USER_AND_PASSWORD: Final = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
 
 
@@ -64,6 +66,11 @@ class SortlineSettings(BaseSettings):
         default="127.0.0.1", min_length=1, description="Where a worker serves /health and /ready."
     )
     web_port: _Port = Field(default=6066, description="Port of /health and /ready.")
+    http_host: str = Field(default="127.0.0.1", min_length=1, description="Where `sortline serve` answers.")
+    http_port: _Port = Field(default=8080, description="Port of the same; 0 takes a free one.")
+    max_batch: int = Field(
+        default=1_000, ge=1, le=100_000, description="Most products of one request to `sortline serve`."
+    )
     commit_interval_seconds: float = Field(
         default=0.1, gt=0, le=60, description="How often a worker commits what was delivered."
     )
@@ -74,7 +81,7 @@ class SortlineSettings(BaseSettings):
         default=8.0, ge=1, le=300, description="After this silence the group gives a worker's partitions away."
     )
     shutdown_seconds: float = Field(
-        default=20.0, gt=0, le=600, description="How long a worker may take to finish on SIGTERM."
+        default=20.0, gt=0, le=600, description="How long a worker or gateway may take to finish on SIGTERM."
     )
     dead_letter_dialect: Literal["connect", "streams", "spring"] = Field(
         default="connect", description="Whose headers tell what is wrong with a dead letter."
@@ -130,7 +137,11 @@ def read_settings(**overrides: object) -> SortlineSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        source = f"option --{name.replace('_', '-')}" if name in given else f"variable {PREFIX}{name.upper()}"
+        source = (
+            f"option --{_OPTIONS.get(name, name).replace('_', '-')}"
+            if name in given
+            else f"variable {PREFIX}{name.upper()}"
+        )
         raise SetupError(f"{source}: {first['msg']}, got {masked(first['input'])!r}") from error
 
 

@@ -17,7 +17,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 #: Whose lines are never dropped: these log when something changes, not again and again while it lasts.
-_OURS: Final = ("streams", "models", "features", "schemas", "sortline")
+_OURS: Final = ("streams", "gateway", "models", "features", "schemas", "sortline")
 
 _QUIET_SECONDS: Final = 10.0
 

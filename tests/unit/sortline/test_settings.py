@@ -52,7 +52,7 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bad_option_is_named() -> None:
-    with pytest.raises(SetupError, match=r"option --registry-url: .*'ftp://registry'"):
+    with pytest.raises(SetupError, match=r"option --registry: .*'ftp://registry'"):
         read_settings(registry_url="ftp://registry")
 
 

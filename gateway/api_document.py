@@ -1,0 +1,77 @@
+"""The OpenAPI document: what routes that read their bodies themselves have to declare, and the words around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from gateway.problems import PROBLEM_JSON, OpenInferenceError, Problem
+
+_REFERENCE: Final = "#/components/schemas/{model}"
+
+DESCRIPTION: Final = """\
+Sorts products into categories: the same decisions as the stream's, by the same code and the same model.
+
+Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457) with a sentence that says what to do.
+The pages below `/v2` are the [Open Inference Protocol](https://github.com/kserve/open-inference-protocol),
+with its own errors.
+"""
+
+TAGS: Final = [
+    {"name": "Predictions", "description": "Decisions on products as JSON."},
+    {"name": "Open Inference Protocol", "description": "The same decisions as tensors, for clients of KServe."},
+    {"name": "Model", "description": "Which model decides."},
+    {"name": "Health", "description": "For whoever runs the gateway."},
+]
+
+
+def body_of(kind: Any) -> dict[str, Any]:
+    """Return what a route declares that reads a body of this type itself, for `openapi_extra`."""
+    reference = _REFERENCE.format(model=kind.__name__)
+    content = {"application/json": {"schema": {"$ref": reference}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the declaration of errors, for `responses`."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM_JSON: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}},
+        }
+        for status in statuses
+    }
+
+
+def open_inference_errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the same in the form of the Open Inference Protocol."""
+    return {status: {"model": OpenInferenceError, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+def describe(app: FastAPI, bodies: Sequence[Any]) -> None:
+    """Let the app's document have the types that its routes declare with `body_of`."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for kind in (Problem, *bodies):
+                schema = TypeAdapter(kind).json_schema(ref_template=_REFERENCE)
+                schemas.update(schema.pop("$defs", {}))
+                schemas[kind.__name__] = schema
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's manual has it

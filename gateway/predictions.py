@@ -1,0 +1,120 @@
+"""`POST /predict` and `POST /predict/batch`: decisions on products."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from fastapi import APIRouter
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.answers import BatchPrediction, Prediction
+from gateway.api_document import body_of, problems_of
+from gateway.bodies import Products, json_body, read_product, read_products
+from gateway.deciding import Decided, Outcome, Refused, decide
+from gateway.metrics import Metrics
+from gateway.micro_batches import MicroBatches
+from gateway.model_slot import ModelSlot, SlottedModel
+from gateway.problems import ProblemError
+from gateway.products import Product
+
+_JSON: Final = "application/json"
+
+
+class Deciders:
+    """The two threads that decide: one for single products, one for batches, which would keep the others waiting.
+
+    Args:
+        slot: the model.
+        metrics: count what became of products.
+        max_batch: most products of one request.
+    """
+
+    def __init__(self, slot: ModelSlot, metrics: Metrics, *, max_batch: int) -> None:
+        self._slot = slot
+        self._metrics = metrics
+        self.max_batch = max_batch
+        self._single = ThreadPoolExecutor(1, thread_name_prefix="single")
+        self._batches = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._together: MicroBatches[Product, tuple[Outcome, SlottedModel]] = MicroBatches(
+            self._decide_together, self._single
+        )
+
+    async def one(self, product: Product) -> dict[str, Any]:
+        """Return the `Prediction` of a product. Raises ProblemError if it is refused."""
+        outcome, by = await self._together.submit(product)
+        self._count([outcome])
+        if isinstance(outcome, Refused):
+            raise ProblemError(outcome.problem)
+        return {**outcome, "model": by.told}
+
+    async def several(self, products: Sequence[Product]) -> Decided:
+        """Decide on products of one request."""
+        loop = asyncio.get_running_loop()
+        decided = await loop.run_in_executor(self._batches, decide, products, self._slot)
+        self._count(decided.outcomes)
+        return decided
+
+    def close(self) -> None:
+        """Let the threads end."""
+        for executor in (self._single, self._batches):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def _decide_together(self, products: Sequence[Product]) -> list[tuple[Outcome, SlottedModel]]:
+        self._metrics.batch_sizes.observe(len(products))
+        decided = decide(products, self._slot)
+        return [(outcome, decided.by) for outcome in decided.outcomes]
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
+        found = Counter("refused" if isinstance(one, Refused) else one["decision"] for one in outcomes)
+        for outcome, n in found.items():
+            self._metrics.products.labels(outcome).inc(n)
+
+
+def predictions_router(deciders: Deciders) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["Predictions"])
+
+    @router.post(
+        "/predict",
+        summary="Decide on one product",
+        response_model=Prediction,
+        responses=problems_of(400, 413, 415, 422, 503),
+        openapi_extra=body_of(Product),
+    )
+    async def predict(request: Request) -> Response:
+        """Answer what the stream would publish of this product, bit for bit.
+
+        Products of concurrent requests are decided on together; what is answered does not depend on it.
+        """
+        product = read_product(await json_body(request))
+        return Response(to_json(await deciders.one(product)), media_type=_JSON)
+
+    @router.post(
+        "/predict/batch",
+        summary="Decide on several products",
+        response_model=BatchPrediction,
+        responses=problems_of(400, 413, 415, 422, 503),
+        openapi_extra=body_of(Products),
+    )
+    async def predict_batch(request: Request) -> Response:
+        """Answer in the order of the products; one that is not valid has an `error` in its place.
+
+        The status is 200 also if some or all have one. All are decided on by the same model.
+        """
+        found = read_products(await json_body(request), deciders.max_batch)
+        decided = await deciders.several([one for one in found if not isinstance(one, Refused)])
+        rest = iter(decided.outcomes)
+        results = [one if isinstance(one, Refused) else next(rest) for one in found]
+        body = {
+            "results": [{"error": one.problem} if isinstance(one, Refused) else one for one in results],
+            "model": decided.by.told,
+        }
+        return Response(to_json(body), media_type=_JSON)
+
+    return router

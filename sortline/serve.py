@@ -1,0 +1,72 @@
+"""`sortline serve`: the same decisions over HTTP, until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from schemas.errors import SetupError
+from sortline.options import ModelOption, TrackingUriOption
+
+
+def serve(
+    *,
+    model: ModelOption = None,
+    tracking_uri: TrackingUriOption = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on [SORTLINE_HTTP_HOST].")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="Port, 0 for a free one [SORTLINE_HTTP_PORT].")
+    ] = None,
+    max_batch: Annotated[
+        int | None, typer.Option("--max-batch", help="Most products of one request [SORTLINE_MAX_BATCH].")
+    ] = None,
+) -> None:
+    r"""Answer predictions over HTTP until SIGTERM or Ctrl-C, as the stream decides.
+
+    For callers that have no Kafka: POST /predict takes a product as JSON,
+    /predict/batch several, /v2 is the Open Inference Protocol; /docs describes
+    them all and works offline. With models:/name@alias it follows the alias:
+    the model is swapped while requests are answered. SIGTERM waits for the
+    answers in flight.
+
+    Examples:
+      sortline serve --model bundles/first
+      sortline serve --model models:/sortline@champion --host 0.0.0.0 --port 8000
+      curl -s localhost:8080/predict -H 'Content-Type: application/json' \
+        -d '{"product_id": "1", "title": "Corsair Vengeance 32GB DDR5"}'
+    """
+    import os
+
+    from sortline.console import messages, warn
+    from sortline.settings import read_settings, unknown_variables
+
+    settings = read_settings(
+        model=model, tracking_uri=tracking_uri, http_host=host, http_port=port, max_batch=max_batch
+    )
+    if settings.model is None:
+        raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
+    for sentence in unknown_variables(os.environ):
+        warn(sentence)
+    console = messages()
+    for line in settings.lines():
+        console.print(line, soft_wrap=True)
+
+    from gateway.server import run_gateway
+    from gateway.settings import GatewaySettings
+    from streams.logs import configure_logging
+
+    configure_logging(level="INFO", log_format="text")
+    code = run_gateway(
+        GatewaySettings(
+            model=settings.model,
+            tracking_uri=settings.tracking_uri,
+            host=settings.http_host,
+            port=settings.http_port,
+            max_batch=settings.max_batch,
+            model_poll_seconds=settings.model_poll_seconds,
+            shutdown_seconds=settings.shutdown_seconds,
+        )
+    )
+    if code:
+        raise typer.Exit(code)
