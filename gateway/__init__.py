@@ -5,4 +5,7 @@ columns that the stream has; `deciding` checks and decides on them by the code o
 goes out. `micro_batches` decides single products together, `model_slot` holds the model and `following` keeps it
 up to date. Pages: `predictions`, `open_inference` (with `inference_tensors`), `served`, `health`. `problems` are
 all errors, `bodies` reads requests, `metrics` counts, `api_document` describes it all.
+
+Around the pages (`guards`): `access` lets callers in by `api_keys` (changed by `key_files`) and `rate_limits`,
+`body_limits` reads bodies, `refusals` answers those that nobody wants, `slow_clients` watches connections.
 """

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from gateway.problems import PROBLEM_JSON, OpenInferenceError, Problem
+from gateway.access import OPEN_PATHS
+from gateway.problems import OPEN_INFERENCE, PROBLEM_JSON, OpenInferenceError, Problem
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -39,18 +40,33 @@ def body_of(kind: Any) -> dict[str, Any]:
 
 def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the declaration of errors, for `responses`."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {PROBLEM_JSON: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}},
-        }
-        for status in statuses
-    }
+    return _errors(Problem, PROBLEM_JSON, statuses)
 
 
 def open_inference_errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the same in the form of the Open Inference Protocol."""
-    return {status: {"model": OpenInferenceError, "description": HTTPStatus(status).phrase} for status in statuses}
+    return _errors(OpenInferenceError, "application/json", statuses)
+
+
+def _errors(kind: type[BaseModel], media_type: str, statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"$ref": _REFERENCE.format(model=kind.__name__)}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def _add_guards(document: dict[str, Any]) -> None:
+    """Declare what may stand before a page: keys, rates and limits of the body."""
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "bearer": {"type": "http", "scheme": "bearer"},
+    }
+    for path, methods in document["paths"].items():
+        if path in OPEN_PATHS:
+            continue
+        errors = open_inference_errors_of if path.startswith(OPEN_INFERENCE) else problems_of
+        for operation in methods.values():
+            operation["security"] = [{}, {"key": []}, {"bearer": []}]  # {}: a gateway may ask for none
+            for status, declared in errors(401, 429, *((408, 413) if "requestBody" in operation else ())).items():
+                operation["responses"].setdefault(str(status), declared)
 
 
 def describe(app: FastAPI, bodies: Sequence[Any]) -> None:
@@ -67,10 +83,11 @@ def describe(app: FastAPI, bodies: Sequence[Any]) -> None:
                 tags=app.openapi_tags,
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for kind in (Problem, *bodies):
+            for kind in (Problem, OpenInferenceError, *bodies):
                 schema = TypeAdapter(kind).json_schema(ref_template=_REFERENCE)
                 schemas.update(schema.pop("$defs", {}))
                 schemas[kind.__name__] = schema
+            _add_guards(document)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.access import charge
 from gateway.api_document import body_of, open_inference_errors_of
 from gateway.bodies import json_body
 from gateway.deciding import Refused
@@ -140,6 +141,7 @@ def open_inference_router(slot: ModelSlot, deciders: Deciders, standing: Standin
             raise _refused(
                 f"{len(products)} products, at most {deciders.max_batch} are answered: send less at once"
             )
+        charge(request.scope, len(products))
         decided = await deciders.several(products)
         rows: list[dict[str, Any]] = []
         for at, outcome in enumerate(decided.outcomes):

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.access import charge
 from gateway.answers import BatchPrediction, Prediction
 from gateway.api_document import body_of, problems_of
 from gateway.bodies import Products, json_body, read_product, read_products
@@ -108,6 +109,7 @@ def predictions_router(deciders: Deciders) -> APIRouter:
         The status is 200 also if some or all have one. All are decided on by the same model.
         """
         found = read_products(await json_body(request), deciders.max_batch)
+        charge(request.scope, len(found))
         decided = await deciders.several([one for one in found if not isinstance(one, Refused)])
         rest = iter(decided.outcomes)
         results = [one if isinstance(one, Refused) else next(rest) for one in found]

@@ -26,11 +26,13 @@ from starlette.middleware import Middleware
 
 from gateway.app import Parts, create_app
 from gateway.following import Following
+from gateway.guards import client_limits, guards
 from gateway.health import Standing
 from gateway.metrics import Metrics
 from gateway.model_slot import ModelSlot
 from gateway.predictions import Deciders
 from gateway.settings import GatewaySettings
+from gateway.slow_clients import guarded_protocol
 from models.serving.follower import ModelFollower
 from models.serving.store import followed, open_model
 from models.serving.try_out import try_out
@@ -50,8 +52,8 @@ def run_gateway(
     """Run a gateway in this process until SIGTERM or SIGINT, and return the exit code.
 
     Call it from the main thread, once a process: it takes over signals. Logging is the caller's. Raises SetupError
-    if the port cannot be opened or there is no such model, BundleError if the model cannot be trusted, and
-    DependencyUnavailableError if MLflow does not answer.
+    if the port cannot be opened, the keys cannot be read or there is no such model, BundleError if the model
+    cannot be trusted, and DependencyUnavailableError if MLflow does not answer.
     """
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener):
@@ -60,7 +62,8 @@ def run_gateway(
         slot = ModelSlot(model, registered_version)
         metrics = Metrics(slot)
         deciders = Deciders(slot, metrics, max_batch=settings.max_batch)
-        parts = Parts(slot=slot, metrics=metrics, deciders=deciders, routers=routers, middlewares=middlewares)
+        around = [*guards(settings), *middlewares]
+        parts = Parts(slot=slot, metrics=metrics, deciders=deciders, routers=routers, middlewares=around)
         log.info(
             "model loaded",
             extra={
@@ -71,7 +74,7 @@ def run_gateway(
             },
         )
         with contextlib.closing(deciders), _following(settings, slot, metrics):
-            return asyncio.run(_serve(create_app(parts), listener, parts.standing, settings.shutdown_seconds))
+            return asyncio.run(_serve(create_app(parts), listener, parts.standing, settings))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -85,22 +88,23 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _serve(app: FastAPI, listener: socket.socket, standing: Standing, shutdown_seconds: float) -> int:
+async def _serve(app: FastAPI, listener: socket.socket, standing: Standing, settings: GatewaySettings) -> int:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=guarded_protocol(client_limits(settings)),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
     )
     server = _Server(config, standing)
     host, port = listener.getsockname()[:2]
     log.info("gateway listening", extra={"host": host, "port": port})
     await server.serve(sockets=[listener])
-    code = EXIT_DEADLINE if server.is_late(shutdown_seconds) else EXIT_CLEAN
+    code = EXIT_DEADLINE if server.is_late(settings.shutdown_seconds) else EXIT_CLEAN
     log.info("gateway stopped", extra={"exit_code": code})
     return code
 

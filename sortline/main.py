@@ -17,6 +17,7 @@ from schemas.errors import SortlineError
 from sortline import (
     classify,
     evaluate,
+    keys,
     labels,
     pipeline,
     produce,
@@ -87,6 +88,7 @@ app.command("demo")(demo.demo)
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(labels.app, name="labels")
+app.add_typer(keys.app, name="keys")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(models_command.app, name="models")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,18 @@ def serve(
     ] = None,
     max_batch: Annotated[
         int | None, typer.Option("--max-batch", help="Most products of one request [SORTLINE_MAX_BATCH].")
+    ] = None,
+    max_body_bytes: Annotated[
+        int | None,
+        typer.Option("--max-body-bytes", help="Most bytes of one request's body [SORTLINE_MAX_BODY_BYTES]."),
+    ] = None,
+    api_keys: Annotated[
+        Path | None,
+        typer.Option("--api-keys", help="File of `sortline keys`: ask for a key [SORTLINE_API_KEYS]."),
+    ] = None,
+    rate_limit: Annotated[
+        float | None,
+        typer.Option("--rate-limit", help="Products a second of one key or address [SORTLINE_RATE_LIMIT]."),
     ] = None,
 ) -> None:
     r"""Answer predictions over HTTP until SIGTERM or Ctrl-C, as the stream decides.
@@ -42,7 +55,14 @@ def serve(
     from sortline.settings import read_settings, unknown_variables
 
     settings = read_settings(
-        model=model, tracking_uri=tracking_uri, http_host=host, http_port=port, max_batch=max_batch
+        model=model,
+        tracking_uri=tracking_uri,
+        http_host=host,
+        http_port=port,
+        max_batch=max_batch,
+        max_body_bytes=max_body_bytes,
+        api_keys=api_keys,
+        rate_limit=rate_limit,
     )
     if settings.model is None:
         raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
@@ -64,6 +84,10 @@ def serve(
             host=settings.http_host,
             port=settings.http_port,
             max_batch=settings.max_batch,
+            max_body_bytes=settings.max_body_bytes,
+            max_connections=settings.max_connections,
+            api_keys=settings.api_keys,
+            rate_limit=settings.rate_limit,
             model_poll_seconds=settings.model_poll_seconds,
             shutdown_seconds=settings.shutdown_seconds,
         )

@@ -71,6 +71,18 @@ class SortlineSettings(BaseSettings):
     max_batch: int = Field(
         default=1_000, ge=1, le=100_000, description="Most products of one request to `sortline serve`."
     )
+    max_body_bytes: int = Field(
+        default=2 << 20, ge=1_024, le=1 << 30, description="Most bytes of one request's body to the same."
+    )
+    max_connections: int = Field(
+        default=1_000, ge=1, le=100_000, description="Most connections that the same keeps open."
+    )
+    api_keys: Path | None = Field(
+        default=None, description="File of the API keys that the same asks for; without one it asks for none."
+    )
+    rate_limit: float | None = Field(
+        default=None, gt=0, description="Products a second that it takes from one key, or from one address."
+    )
     commit_interval_seconds: float = Field(
         default=0.1, gt=0, le=60, description="How often a worker commits what was delivered."
     )
