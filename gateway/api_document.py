@@ -26,15 +26,16 @@ with its own errors.
 TAGS: Final = [
     {"name": "Predictions", "description": "Decisions on products as JSON."},
     {"name": "Open Inference Protocol", "description": "The same decisions as tensors, for clients of KServe."},
+    {"name": "Publishing", "description": "Products onto the stream's topic, where it is allowed."},
     {"name": "Model", "description": "Which model decides."},
     {"name": "Health", "description": "For whoever runs the gateway."},
 ]
 
 
-def body_of(kind: Any) -> dict[str, Any]:
-    """Return what a route declares that reads a body of this type itself, for `openapi_extra`."""
-    reference = _REFERENCE.format(model=kind.__name__)
-    content = {"application/json": {"schema": {"$ref": reference}}}
+def body_of(*kinds: Any) -> dict[str, Any]:
+    """Return what a route declares that reads a body of one of these types itself, for `openapi_extra`."""
+    references = [{"$ref": _REFERENCE.format(model=kind.__name__)} for kind in kinds]
+    content = {"application/json": {"schema": references[0] if len(kinds) == 1 else {"anyOf": references}}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 from starlette.requests import Request
 from typing_extensions import TypedDict
 
-from gateway.deciding import Refused
+from gateway.checking import Refused
 from gateway.problems import ProblemError, invalid_product, problem
 from gateway.products import EXAMPLE, NoneIfInvalid, Product
 from schemas.columns import PRODUCT
@@ -76,6 +77,18 @@ def read_products(body: bytes, most: int) -> Sequence[Product | Refused]:
         detail = f"the request has {len(found)} products and at most {most} are answered: send several requests"
         raise ProblemError(problem("too-many-products", "Too many products", 413, detail))
     return found
+
+
+def read_one_or_several(body: bytes, most: int) -> tuple[Sequence[Product | Refused], bool]:
+    """Return the products in a body of either form, as `read_products` does, and whether it is that of several.
+
+    Raises ProblemError as `read_product` and `read_products` do.
+    """
+    # A product may hold the word, too; what is no JSON is for the readers to tell.
+    with contextlib.suppress(ValueError):
+        if b'"products"' in body and isinstance(whole := from_json(body), dict) and "products" in whole:
+            return read_products(body, most), True
+    return [read_product(body)], False
 
 
 def _refusal(error: ValidationError, remedy: str) -> ProblemError:

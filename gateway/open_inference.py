@@ -14,7 +14,7 @@ from starlette.responses import Response
 from gateway.access import charge
 from gateway.api_document import body_of, open_inference_errors_of
 from gateway.bodies import json_body
-from gateway.deciding import Refused
+from gateway.checking import Refused
 from gateway.health import Standing
 from gateway.inference_tensors import (
     InferenceRequest,

@@ -17,7 +17,8 @@ from gateway.access import charge
 from gateway.answers import BatchPrediction, Prediction
 from gateway.api_document import body_of, problems_of
 from gateway.bodies import Products, json_body, read_product, read_products
-from gateway.deciding import Decided, Outcome, Refused, decide
+from gateway.checking import Refused
+from gateway.deciding import Decided, Outcome, decide
 from gateway.metrics import Metrics
 from gateway.micro_batches import MicroBatches
 from gateway.model_slot import ModelSlot, SlottedModel

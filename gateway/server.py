@@ -31,12 +31,15 @@ from gateway.health import Standing
 from gateway.metrics import Metrics
 from gateway.model_slot import ModelSlot
 from gateway.predictions import Deciders
+from gateway.product_writer import WAIT_SECONDS, KafkaProductWriter
+from gateway.publishing import Publisher, publishing_router
 from gateway.settings import GatewaySettings
 from gateway.slow_clients import guarded_protocol
 from models.serving.follower import ModelFollower
 from models.serving.store import followed, open_model
 from models.serving.try_out import try_out
 from schemas.errors import SetupError
+from schemas.registry import ConfluentRegistry
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,10 @@ def run_gateway(
         metrics = Metrics(slot)
         deciders = Deciders(slot, metrics, max_batch=settings.max_batch)
         around = [*guards(settings), *middlewares]
+        writer = _writer(settings)
+        if writer is not None:
+            publisher = Publisher(writer, registry=metrics.registry, max_batch=settings.max_batch)
+            routers = [publishing_router(publisher), *routers]
         parts = Parts(slot=slot, metrics=metrics, deciders=deciders, routers=routers, middlewares=around)
         log.info(
             "model loaded",
@@ -74,7 +81,7 @@ def run_gateway(
             },
         )
         with contextlib.closing(deciders), _following(settings, slot, metrics):
-            return asyncio.run(_serve(create_app(parts), listener, parts.standing, settings))
+            return asyncio.run(_serve(create_app(parts), listener, parts.standing, settings, writer))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -88,7 +95,13 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _serve(app: FastAPI, listener: socket.socket, standing: Standing, settings: GatewaySettings) -> int:
+async def _serve(
+    app: FastAPI,
+    listener: socket.socket,
+    standing: Standing,
+    settings: GatewaySettings,
+    writer: KafkaProductWriter | None,
+) -> int:
     config = uvicorn.Config(
         app,
         http=guarded_protocol(client_limits(settings)),
@@ -103,10 +116,19 @@ async def _serve(app: FastAPI, listener: socket.socket, standing: Standing, sett
     server = _Server(config, standing)
     host, port = listener.getsockname()[:2]
     log.info("gateway listening", extra={"host": host, "port": port})
-    await server.serve(sockets=[listener])
+    async with contextlib.nullcontext() if writer is None else writer.running():
+        await server.serve(sockets=[listener])
     code = EXIT_DEADLINE if server.is_late(settings.shutdown_seconds) else EXIT_CLEAN
     log.info("gateway stopped", extra={"exit_code": code})
     return code
+
+
+def _writer(settings: GatewaySettings) -> KafkaProductWriter | None:
+    """Return what publishes products, where Kafka is named."""
+    if settings.bootstrap is None:
+        return None
+    registry = ConfluentRegistry(settings.registry_url, timeout_seconds=WAIT_SECONDS)
+    return KafkaProductWriter(topic=settings.created_topic, bootstrap=settings.bootstrap, registry=registry)
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.topics import TopicNames
+
 
 class GatewaySettings(BaseModel):
     """The settings of a gateway; the defaults run on a laptop. Durations are seconds."""
@@ -16,6 +18,9 @@ class GatewaySettings(BaseModel):
     tracking_uri: str | None = Field(default=None, description="MLflow's store, for a model from there.")
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    bootstrap: str | None = Field(default=None, description="Kafka to publish products to; None publishes none.")
+    registry_url: str = Field(default="", description="Schema registry, if products are published.")
+    created_topic: str = Field(default=TopicNames().created, description="Topic that they are published on.")
     api_keys: Path | None = Field(default=None, description="File of API keys; None asks for none.")
     rate_limit: float | None = Field(default=None, gt=0, description="Products a second of one caller.")
     max_body_bytes: int = Field(default=2 << 20, ge=1, description="Most bytes of one request's body.")

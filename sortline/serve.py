@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from schemas.errors import SetupError
-from sortline.options import ModelOption, TrackingUriOption
+from sortline.options import ModelOption, RegistryOption, TopicPrefixOption, TrackingUriOption
 
 
 def serve(
@@ -22,6 +22,11 @@ def serve(
     max_batch: Annotated[
         int | None, typer.Option("--max-batch", help="Most products of one request [SORTLINE_MAX_BATCH].")
     ] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", help="Kafka: take products to publish, too [SORTLINE_BOOTSTRAP].")
+    ] = None,
+    registry: RegistryOption = None,
+    topic_prefix: TopicPrefixOption = None,
     max_body_bytes: Annotated[
         int | None,
         typer.Option("--max-body-bytes", help="Most bytes of one request's body [SORTLINE_MAX_BODY_BYTES]."),
@@ -40,12 +45,14 @@ def serve(
     For callers that have no Kafka: POST /predict takes a product as JSON,
     /predict/batch several, /v2 is the Open Inference Protocol; /docs describes
     them all and works offline. With models:/name@alias it follows the alias:
-    the model is swapped while requests are answered. SIGTERM waits for the
-    answers in flight.
+    the model is swapped while requests are answered. With --bootstrap it takes
+    products to publish, too: POST /products answers once Kafka has them. SIGTERM
+    waits for the answers in flight.
 
     Examples:
       sortline serve --model bundles/first
       sortline serve --model models:/sortline@champion --host 0.0.0.0 --port 8000
+      sortline serve --model bundles/first --bootstrap localhost:9092 --api-keys keys.json
       curl -s localhost:8080/predict -H 'Content-Type: application/json' \
         -d '{"product_id": "1", "title": "Corsair Vengeance 32GB DDR5"}'
     """
@@ -60,6 +67,9 @@ def serve(
         http_host=host,
         http_port=port,
         max_batch=max_batch,
+        bootstrap=bootstrap,
+        registry_url=registry,
+        topic_prefix=topic_prefix,
         max_body_bytes=max_body_bytes,
         api_keys=api_keys,
         rate_limit=rate_limit,
@@ -84,6 +94,10 @@ def serve(
             host=settings.http_host,
             port=settings.http_port,
             max_batch=settings.max_batch,
+            # Its default is for commands that need a Kafka; here it has to be named.
+            bootstrap=settings.bootstrap if "bootstrap" in settings.model_fields_set else None,
+            registry_url=settings.registry_url,
+            created_topic=settings.topics.created,
             max_body_bytes=settings.max_body_bytes,
             max_connections=settings.max_connections,
             api_keys=settings.api_keys,
