@@ -56,6 +56,9 @@ def read_product(body: bytes) -> Product:
     try:
         return _ONE.validate_json(body)
     except ValidationError as error:
+        faults = error.errors(include_url=False)
+        if faults[0]["loc"]:
+            raise ProblemError(_malformed(faults)) from error
         raise _refusal(error, "send one JSON object with product_id and title") from error
 
 
@@ -92,18 +95,17 @@ def read_one_or_several(body: bytes, most: int) -> tuple[Sequence[Product | Refu
 
 
 def _refusal(error: ValidationError, remedy: str) -> ProblemError:
-    faults = error.errors(include_url=False)
-    first = faults[0]
+    """Return the error of a body as a whole, by its first fault that is not of a single product."""
+    first = min(error.errors(include_url=False), key=lambda fault: len(fault["loc"]) > 1)
     if first["type"] == "json_invalid":
         detail = f"the body is not JSON ({first['ctx']['error']}): {remedy}"
         return ProblemError(problem("not-json", "The body is not JSON", 400, detail))
     if not first["loc"]:
         detail = f"the body is not a JSON object: {remedy}"
         return ProblemError(problem("invalid-request", "The request is not valid", 422, detail))
-    if first["loc"][0] in ("products", *({} if remedy.startswith("send one") else PRODUCT.names)):
-        detail = f"{sentence(first)}: {remedy}"
-        return ProblemError(problem("invalid-request", "The request is not valid", 422, detail))
-    return ProblemError(_malformed(faults))
+    unknown = first["type"] == "extra_forbidden"
+    what = f"{shortened(str(first['loc'][0]))} is not known" if unknown else sentence(first)
+    return ProblemError(problem("invalid-request", "The request is not valid", 422, f"{what}: {remedy}"))
 
 
 def _by_item(error: ValidationError) -> dict[int, list[ErrorDetails]] | None:
@@ -137,8 +139,12 @@ def sentence(fault: ErrorDetails) -> str:
     if name == "created_at":
         found = shortened(fault["input"])
         return f"created_at is {found}, expected a time with a zone such as 2026-01-31T12:00:00Z, or milliseconds"
+    if fault["type"] == "too_short":
+        return f"{name} is empty"
+    if fault["type"] == "dict_type":
+        return f"{name} is {_shown(fault['input'])}, expected an object"
     message = fault["msg"].removeprefix("Input should be ")
-    return f"{name} is {_shown(fault['input'])}, expected {message}"
+    return f"{name} is {_shown(fault['input'])}, expected {message.replace('a valid array', 'an array')}"
 
 
 def _shown(value: object) -> str:

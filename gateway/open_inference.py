@@ -138,9 +138,8 @@ def open_inference_router(slot: ModelSlot, deciders: Deciders, standing: Standin
         except TensorError as error:
             raise _refused(str(error)) from error
         if len(products) > deciders.max_batch:
-            raise _refused(
-                f"{len(products)} products, at most {deciders.max_batch} are answered: send less at once"
-            )
+            limit = f"at most {deciders.max_batch} are answered"
+            raise _refused(f"there are {len(products)} products and {limit}: send several requests", 413)
         charge(request.scope, len(products))
         decided = await deciders.several(products)
         rows: list[dict[str, Any]] = []

@@ -62,6 +62,10 @@ class Deciders:
         self._count(decided.outcomes)
         return decided
 
+    def count_refused(self, n: int) -> None:
+        """Count products that could not even be read."""
+        self._metrics.products.labels("refused").inc(n)
+
     def close(self) -> None:
         """Let the threads end."""
         for executor in (self._single, self._batches):
@@ -94,7 +98,12 @@ def predictions_router(deciders: Deciders) -> APIRouter:
 
         Products of concurrent requests are decided on together; what is answered does not depend on it.
         """
-        product = read_product(await json_body(request))
+        body = await json_body(request)
+        try:
+            product = read_product(body)
+        except ProblemError:
+            deciders.count_refused(1)
+            raise
         return Response(to_json(await deciders.one(product)), media_type=_JSON)
 
     @router.post(
@@ -111,7 +120,9 @@ def predictions_router(deciders: Deciders) -> APIRouter:
         """
         found = read_products(await json_body(request), deciders.max_batch)
         charge(request.scope, len(found))
-        decided = await deciders.several([one for one in found if not isinstance(one, Refused)])
+        products = [one for one in found if not isinstance(one, Refused)]
+        deciders.count_refused(len(found) - len(products))
+        decided = await deciders.several(products)
         rest = iter(decided.outcomes)
         results = [one if isinstance(one, Refused) else next(rest) for one in found]
         body = {

@@ -25,7 +25,7 @@ from tests.tiny_model import build_tiny_bundle
 from tests.unit.streams.conftest import TitleClassifier
 
 NOW_MS = 1_767_225_600_123
-MAX_BATCH = 50
+MAX_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ async def test_a_batch_has_a_limit(gateway: Gateway) -> None:
     assert len(at_most.json()["results"]) == MAX_BATCH
     beyond = await gateway.post("/predict/batch", {"products": [product()] * (MAX_BATCH + 1)})
     assert beyond.status_code == 413
-    assert "51 products and at most 50" in beyond.json()["detail"]
+    assert "1001 products and at most 1000" in beyond.json()["detail"]
 
 
 async def test_single_products_of_concurrent_requests_are_decided_on_together(
