@@ -79,8 +79,9 @@ def to_columns(products: Sequence[Product]) -> pa.RecordBatch:
     """Return the products as `columns.PRODUCT`, in the order given."""
     columns: list[pa.Array[Any]] = []
     for field in PRODUCT:
-        values: list[Any] = [product.get(field.name) for product in products]
-        if field.name == "created_at":
+        name = field.name
+        values: list[Any] = [product.get(name) for product in products]
+        if name == "created_at":
             values = [_milliseconds(value) for value in values]
         columns.append(pa.array(values, field.type))
     return pa.RecordBatch.from_arrays(columns, schema=PRODUCT)

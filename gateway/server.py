@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -71,6 +73,7 @@ def run_gateway(
             publisher = Publisher(writer, registry=metrics.registry, max_batch=settings.max_batch)
             routers = [publishing_router(publisher), *routers]
         parts = Parts(slot=slot, metrics=metrics, deciders=deciders, routers=routers, middlewares=around)
+        _spare_the_collector()
         log.info(
             "model loaded",
             extra={
@@ -81,7 +84,8 @@ def run_gateway(
             },
         )
         with contextlib.closing(deciders), _following(settings, slot, metrics):
-            return asyncio.run(_serve(create_app(parts), listener, parts.standing, settings, writer))
+            app = create_app(parts)
+            return asyncio.run(serve_until_told(app, listener, parts.standing, settings, writer))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -90,18 +94,31 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise SetupError(
-            f"port {port} on {host} cannot be opened ({error.strerror}): choose another with --host and --port"
+            f"port {port} on {host} cannot be opened ({reason}): choose another with --host and --port"
         ) from error
 
 
-async def _serve(
+def _spare_the_collector() -> None:
+    """Leave what is loaded by now out of garbage collection, and look for garbage more rarely.
+
+    A batch of 1,000 is some 10,000 objects, none of them in a cycle. With Python's thresholds it starts ten
+    collections, some of everything that was imported: writing its decisions took 14 us a product instead of 2.7.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+async def serve_until_told(
     app: FastAPI,
     listener: socket.socket,
     standing: Standing,
     settings: GatewaySettings,
-    writer: KafkaProductWriter | None,
+    writer: KafkaProductWriter | None = None,
 ) -> int:
+    """Answer on the socket until SIGTERM or SIGINT, and return the exit code; call it in the main thread."""
     config = uvicorn.Config(
         app,
         http=guarded_protocol(client_limits(settings)),

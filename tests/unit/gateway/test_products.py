@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.bodies import read_product, read_products
-from gateway.deciding import Refused
+from gateway.checking import Refused
 from gateway.problems import ProblemError
 from gateway.products import to_columns
 from schemas.columns import PRODUCT
