@@ -1,7 +1,7 @@
 # What developers and CI run. Needs only make, bash, Python 3.11 to 3.13, and Docker or Maven for a real Kafka.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint types imports unit integration wheel retrain bench lock clean
+.PHONY: help env demo test check lint types imports unit integration wheel retrain api bench lock clean
 
 # The newest Python that the project supports and that is here; another one: make env PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -81,6 +81,9 @@ wheel: env ## build the wheel, install it with the locked packages in an environ
 
 retrain: env ## retrain from the catalogue topic, as .github/workflows/train.yml does (ARGS='--if-changed --promote')
 	@$(BIN)/sortline retrain $(ARGS)
+
+api: env ## rewrite docs/api.md from the gateway's OpenAPI document
+	@SORTLINE_TEST_WRITE_PAGES=1 $(BIN)/pytest -q tests/unit/gateway/test_api_page.py
 
 bench: env ## CPU and speed beside a pass-through and other frameworks (latency: python benchmarks/latency.py)
 	@$(BIN)/python benchmarks/stream.py $(ARGS)
