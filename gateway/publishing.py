@@ -14,6 +14,7 @@ from fastapi import APIRouter, Path
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel, Field
 from pydantic_core import from_json, to_json
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -109,8 +110,15 @@ class Publisher:
         return outcomes
 
 
+class _AnyText(PathConvertor):
+    """The rest of a path, whatever it has in it: `path` would stop at the end of a line."""
+
+    regex = r"[\s\S]*"
+
+
 def publishing_router(publisher: Publisher) -> APIRouter:
     """Return the routes."""
+    register_url_convertor("anytext", _AnyText())
     router = APIRouter(tags=["Publishing"])
 
     @router.post(
@@ -138,7 +146,7 @@ def publishing_router(publisher: Publisher) -> APIRouter:
         return _answer_several([_item(*pair) for pair in zip(ids, outcomes, strict=True)], outcomes)
 
     @router.delete(
-        "/products/{product_id:path}",
+        "/products/{product_id:anytext}",
         status_code=202,
         summary="Withdraw a product",
         response_model=Published,
