@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -122,3 +123,12 @@ def test_an_address_that_is_not_of_this_machine_is_named(recwarn: pytest.Warning
     with pytest.raises(SetupError, match=r"port 0 on no\.such\.host\.invalid cannot be opened"):
         listen("no.such.host.invalid", 0)
     assert not recwarn.list
+
+
+def test_no_answer_waits_for_the_client_s_acknowledgement() -> None:
+    with (
+        contextlib.closing(listen("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        contextlib.closing(listener.accept()[0]) as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
