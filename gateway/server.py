@@ -27,6 +27,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
 from gateway.app import Parts, create_app
+from gateway.deciding import decide
 from gateway.following import Following
 from gateway.guards import client_limits, guards
 from gateway.health import Standing
@@ -34,6 +35,7 @@ from gateway.metrics import Metrics
 from gateway.model_slot import ModelSlot
 from gateway.predictions import Deciders
 from gateway.product_writer import WAIT_SECONDS, KafkaProductWriter
+from gateway.products import Product
 from gateway.publishing import Publisher, publishing_router
 from gateway.settings import GatewaySettings
 from gateway.slow_clients import guarded_protocol
@@ -49,6 +51,7 @@ EXIT_CLEAN: Final = 0
 EXIT_DEADLINE: Final = 4
 
 _BACKLOG: Final = 2_048
+_MADE_UP: Final[list[Product]] = [{"product_id": "warm-up", "title": "Kettle", "currency": "EUR", "rating": 4.5}]
 
 
 def run_gateway(
@@ -65,6 +68,7 @@ def run_gateway(
         model, registered_version = open_model(settings.model, settings.tracking_uri)
         try_out(model)
         slot = ModelSlot(model, registered_version)
+        decide(_MADE_UP, slot)  # the checks are compiled, too, before the first request
         metrics = Metrics(slot)
         deciders = Deciders(slot, metrics, max_batch=settings.max_batch)
         around = [*guards(settings), *middlewares]

@@ -10,6 +10,8 @@ import pyarrow as pa
 from models.serving.served import Classifier
 from schemas import columns
 
+#: So often for as many rows as any kernel looks at together.
+_TIMES: Final = 64
 #: One product with every field, in two scripts, and one with no more than it must have.
 _PRODUCTS: Final[tuple[dict[str, object], ...]] = (
     {
@@ -35,5 +37,10 @@ def made_up_products() -> pa.RecordBatch:
 
 
 def try_out(classifier: Classifier) -> None:
-    """Have the model decide on them. Raises whatever it raises: such a model is not to be served."""
-    classifier.classify(made_up_products())
+    """Have the model decide on them. Raises whatever it raises: such a model is not to be served.
+
+    Few rows and many are scored by different kernels, so both have their turn.
+    """
+    few = made_up_products()
+    classifier.classify(few)
+    classifier.classify(few.take(pa.array([*range(few.num_rows)] * _TIMES, pa.int64())))
