@@ -67,7 +67,7 @@ def workspace(bootstrap: str, registry_url: str, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def started(workspace: Workspace) -> Ran:
     """What README's commands came to."""
-    return workspace.run(read_blocks(_REPOSITORY, _START))
+    return workspace.run(read_blocks(_REPOSITORY, _START), stays=True)
 
 
 def test_the_quick_start_works(started: Ran, workspace: Workspace) -> None:

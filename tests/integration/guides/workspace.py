@@ -88,8 +88,11 @@ class Workspace:
             if file.suffix in {".py", ".java"}:
                 file.write_text(self.as_here(file.read_text(encoding="utf-8")), encoding="utf-8")
 
-    def run(self, blocks: Sequence[Block]) -> Ran:
-        """Run a page's blocks of sh in order, until one fails."""
+    def run(self, blocks: Sequence[Block], *, stays: bool = False) -> Ran:
+        """Run a page's blocks of sh in order, until one fails.
+
+        What they left running in the background is ended, unless it `stays` for other pages.
+        """
         skipped = {
             block.where: program
             for block in blocks
@@ -117,14 +120,21 @@ class Workspace:
                 exit_code = shell.wait(_SECONDS)
             except subprocess.TimeoutExpired:
                 exit_code = -1
+        if not stays:
+            self._groups.remove(shell.pid)
+            self._end([shell.pid])
         parts = log.read_text(encoding="utf-8", errors="replace").split(_MARK)[1:]
         printed = {where: text for where, _, text in (part.partition("\n") for part in parts)}
         return Ran(exit_code=exit_code, printed=printed, skipped=skipped)
 
     def close(self) -> None:
-        """End what runs on in the background: ask, and after ten seconds insist."""
+        """End what runs on in the background."""
+        self._end(self._groups)
+
+    def _end(self, groups: Sequence[int]) -> None:
+        """Ask, and after ten seconds insist."""
         for number, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
-            running = [group for group in self._groups if _signal(group, number)]
+            running = [group for group in groups if _signal(group, number)]
             deadline = time.monotonic() + seconds
             while any(_signal(group, 0) for group in running) and time.monotonic() < deadline:
                 time.sleep(0.05)
