@@ -13,20 +13,22 @@ compiled and every buffer was full once. Linux only.
 
 from __future__ import annotations
 
-import argparse
 import sys
+from pathlib import Path
+
+if not __package__:  # a script: in place of its folder, whose http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pyarrow as pa
 from confluent_kafka import Producer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import product_events, report
 from benchmarks.harness.surroundings import add_arguments, own_topics, parse, surroundings

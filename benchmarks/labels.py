@@ -18,9 +18,14 @@ as many first rows. Labels that were wrong before count against both.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if not __package__:  # a script: in place of its folder, whose http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt

@@ -11,15 +11,17 @@ latency is taken is told in docs/performance.md.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if not __package__:  # a script: in place of its folder, whose http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import argparse
 import contextlib
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import report
 from benchmarks.harness.backlog import measure

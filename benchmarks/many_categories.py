@@ -9,12 +9,16 @@ real catalogue of that size could be sorted.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if not __package__:  # a script: in place of its folder, whose http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import argparse
 import resource
-import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Final
 
 import numpy as np

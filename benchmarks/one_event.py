@@ -13,20 +13,22 @@ thread, *all* that of the process, whatever threads a library may start; *clock*
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if not __package__:  # a script: in place of its folder, whose http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import argparse
 import itertools
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import report
 from benchmarks.harness.product_events import event_headers, event_values

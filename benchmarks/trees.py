@@ -13,19 +13,21 @@ order, the same but for the last bits.
 
 from __future__ import annotations
 
-import argparse
 import sys
+from pathlib import Path
+
+if not __package__:  # a script: in place of its folder, whose http.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import report
 from benchmarks.harness.product_events import SAMPLE

@@ -81,8 +81,8 @@ def throughput_table(report: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {one['title']} | {_cell(one['cpu_to_floor'])} | {_cell(one['plain_to_cpu'])} "
-        f"| {_cell(one['cpu_us'])} | {_cell(one['events_per_second'])} | {_cell(one['start_seconds'])} |"
+        f"| {one['title']} | {cell(one['cpu_to_floor'])} | {cell(one['plain_to_cpu'])} "
+        f"| {cell(one['cpu_us'])} | {cell(one['events_per_second'])} | {cell(one['start_seconds'])} |"
         for one in report["ways"]
     ]
     events = {run["way"]: run["events"] for one in report["ways"] for run in one["runs"]}
@@ -205,7 +205,8 @@ def told(report: Mapping[str, Any]) -> str:
     )
 
 
-def _cell(spread: Mapping[str, float] | None) -> str:
+def cell(spread: Mapping[str, float] | None) -> str:
+    """Return the median of a `Spread` as a mapping, with its range where there is one; a dash for None."""
     if spread is None:
         return "–"
     median, low, high = (_number(spread[name]) for name in ("median", "low", "high"))

@@ -64,7 +64,7 @@ def surroundings(args: argparse.Namespace, ways: Sequence[Way], say: Say) -> Ite
             endpoints = Endpoints(bootstrap=args.bootstrap, registry_url=args.registry)
         else:
             endpoints, _ = cleanup.enter_context(own_stack(args.engine, folder / "stack", say))
-        bundle = args.model.absolute() if args.model else _train(folder / "bundle", say)
+        bundle = args.model.absolute() if args.model else train_on_sample(folder / "bundle", say)
         yield Surroundings(
             bootstrap=endpoints.bootstrap,
             registry=endpoints.registry_url,
@@ -116,7 +116,8 @@ def peer_environment(name: str, cache: Path, say: Say) -> Path:
     return python
 
 
-def _train(to: Path, say: Say) -> Path:
+def train_on_sample(to: Path, say: Say) -> Path:
+    """Train a model on the sample catalogue into the folder `to`, and return it. Raises SystemExit."""
     say("Training a model on the sample catalogue")
     command = [sys.executable, "-m", "sortline", "train", "--from", str(SAMPLE), "--to", str(to), "--no-tracking"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from benchmarks.harness.processes import Running, run_process
 from benchmarks.peers.task import Task
 from compose.sockets import free_ports
 from schemas.topics import TopicNames
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_PEERS: Final = _ROOT / "benchmarks" / "peers"
-_STOP_SECONDS: Final = 20.0
-_LOG_CHARACTERS: Final = 3_000
+_PEERS: Final = Path(__file__).resolve().parents[1] / "peers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,21 +87,6 @@ class Surroundings:
     pythons: Mapping[str, Path] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A way that runs; `metrics` is the address of the worker's counters."""
-
-    process: subprocess.Popen[bytes]
-    log_file: Path
-    metrics: str | None = None
-
-    def check(self) -> None:
-        """Raise SystemExit, with the end of its log, if it has ended by itself."""
-        if (code := self.process.poll()) is not None:
-            log = self.log_file.read_text(errors="replace")[-_LOG_CHARACTERS:]
-            raise SystemExit(f"{self.log_file.stem} ended by itself with exit code {code}:\n{log}")
-
-
 def way(name: str) -> Way:
     """Return the way of this name. Raises KeyError."""
     return {one.name: one for one in WAYS}[name]
@@ -147,26 +126,5 @@ def running(
         ).write(surroundings.folder / f"{group}.json")
         python = surroundings.pythons[one.environment] if one.environment else sys.executable
         command = [str(python), str(_PEERS / one.script), str(task)]
-    # Settings of this shell must not reach the worker: it is measured with its defaults.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SORTLINE_")}
-    with log_file.open("wb") as log, tempfile.TemporaryDirectory(prefix="sortline-bench-") as folder:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**environment, "PYTHONPATH": str(_ROOT)}, cwd=folder
-        )
-        try:
-            now = Running(process=process, log_file=log_file, metrics=metrics)
-            yield now
-            now.check()
-        finally:
-            _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            # Its results are in Kafka and committed: how long it takes to leave is not what is measured.
-            process.kill()
-            process.wait()
+    with run_process(command, log_file, metrics=metrics) as now:
+        yield now

@@ -16,38 +16,15 @@ from typing import Final
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from pydantic import BaseModel, Field, field_validator
 
 from benchmarks.peers.plain_features import PlainFeatures
 from benchmarks.peers.plain_model import Decision, PlainModel
+from benchmarks.peers.plain_product import Product
 from benchmarks.peers.task import Task
 
 _AVRO: Final = Path(__file__).resolve().parents[2] / "schemas" / "avro"
 
 Headers = list[tuple[str, bytes]]
-
-
-class Product(BaseModel):
-    """An event that may be classified."""
-
-    product_id: str = Field(min_length=1, max_length=256)
-    title: str = Field(min_length=1, max_length=131_072)
-    description: str | None = Field(max_length=524_288)
-    brand: str | None = Field(max_length=1_024)
-    seller_id: str | None = Field(max_length=1_024)
-    subcategory: str | None = Field(max_length=1_024)
-    price_minor: int | None = Field(ge=0)
-    currency: str | None = Field(pattern="^[A-Z]{3}$")
-    rating: float | None = Field(ge=0, allow_inf_nan=False)
-    reviews_count: int | None = Field(ge=0)
-    created_at: datetime | None
-
-    @field_validator("title")
-    @classmethod
-    def _is_not_blank(cls, title: str) -> str:
-        if title.isspace():
-            raise ValueError("title is blank")
-        return title
 
 
 @dataclass(frozen=True, slots=True)
