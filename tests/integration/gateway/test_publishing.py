@@ -227,3 +227,28 @@ async def test_sigterm_under_load_leaves_no_request_without_an_answer_and_no_con
     assert await asyncio.to_thread(process.wait, 30) == 0
     found = [(record.key or b"").decode() for record in topic_content(bootstrap, topics.created)]
     assert sorted(found) == sorted(confirmed), json.dumps(unanswered)
+
+
+async def test_sigterm_while_the_broker_is_frozen_answers_what_waits_with_503_and_ends_in_order(
+    served: tuple[subprocess.Popen[bytes], str], broker: Broker
+) -> None:
+    process, address = served
+    async with httpx.AsyncClient(base_url=address, timeout=60) as client:
+        assert (await client.post("/products", json=product("before"))).status_code == 202
+        await asyncio.to_thread(broker.pause)
+        is_sent = asyncio.Event()
+
+        async def trace(event: str, _info: object) -> None:
+            if event == "http11.send_request_body.complete":
+                is_sent.set()
+
+        waiting = asyncio.ensure_future(
+            client.post("/products", json=product("waits"), extensions={"trace": trace})
+        )
+        await is_sent.wait()
+        await client.get("/health")  # by a new connection: the server has read what came on the older one before
+        process.send_signal(signal.SIGTERM)
+        answer = await waiting
+    assert answer.status_code == 503
+    assert "may be there or not" in answer.json()["detail"]
+    assert await asyncio.to_thread(process.wait, 30) == 0
