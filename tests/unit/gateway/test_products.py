@@ -32,7 +32,9 @@ _OPTIONAL = {
     "currency": _TEXT,
     "rating": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70).map(float),
     "reviews_count": _LONG,
-    "created_at": st.integers(-(10**14), 10**14),
+    "created_at": st.integers(
+        -62_135_596_800_000, 10**14
+    ),  # from the year 1: Python, which compares, has none before
 }
 _PRODUCTS = st.lists(
     st.fixed_dictionaries(
