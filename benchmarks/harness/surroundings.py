@@ -22,6 +22,7 @@ from benchmarks.harness.ways import Surroundings, Way
 from benchmarks.peers.plain_model import export
 from compose.services import Endpoints
 from compose.stack import default_cache_dir
+from compose.turns import one_at_a_time
 from models.bundle import load_bundle
 from schemas.registry import SchemaRegistry
 from schemas.topics import TopicNames, contracts
@@ -103,17 +104,24 @@ def peer_environment(name: str, cache: Path, say: Say) -> Path:
     pinned = f"{platform.python_version()} {requirements.read_text(encoding='utf-8')}"
     folder = cache / f"bench-{name}-{hashlib.sha256(pinned.encode()).hexdigest()[:12]}"
     python, mark = folder / "bin" / "python", folder / "installed"
-    if not mark.exists():
-        say(f"Installing the peers of {requirements.name} into {folder}")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        uv = Path(sys.executable).parent / "uv"  # the project's environment has it, and it is much faster
-        if uv.exists():
-            install = [str(uv), "pip", "sync", "--quiet", "--require-hashes", "--python", str(python)]
-        else:
-            install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r"]
-        subprocess.run([*install, str(requirements)], check=True)
-        mark.touch()
+    with one_at_a_time(folder):
+        if not mark.exists():
+            say(f"Installing the peers of {requirements.name} into {folder}")
+            _install(requirements, folder)
+            mark.touch()
     return python
+
+
+def _install(requirements: Path, folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    uv = Path(sys.executable).parent / "uv"  # the project's environment has it, and it is much faster
+    python = str(folder / "bin" / "python")
+    if uv.exists():
+        # Compiled at once: a peer whose first start compiles its imports starts long after it was told to.
+        install = [str(uv), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python]
+    else:
+        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r"]
+    subprocess.run([*install, str(requirements)], check=True)
 
 
 def train_on_sample(to: Path, say: Say) -> Path:
