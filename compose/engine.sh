@@ -30,7 +30,9 @@ install_missing() {
     if ! command -v docker >/dev/null && [ -n "$(apt-cache search --names-only '^docker-cli$')" ]; then
         packages+=(docker-cli)
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    dpkg --configure -a >/dev/null 2>&1 || true  # an installation that was killed stops all later ones
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
+        "${packages[@]}" >/dev/null
 }
 
 # Creates a bridge with a subnet that nothing on this machine has, and prints its name.
