@@ -1,7 +1,11 @@
 # What developers and CI run. Needs only make, bash, Python 3.11 to 3.13, and Docker or Maven for a real Kafka.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint types imports unit integration wheel retrain api bench lock clean
+.PHONY: help env demo test check static lint types imports kernels unit integration wheel retrain api bench lock clean
+
+# Tests start dozens of interpreters that import the same libraries: without bytecode each compiles them again, which
+# is two thirds of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The newest Python that the project supports and that is here; another one: make env PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -9,6 +13,10 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	&& echo "$$python" && break; done)
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+# How many processes run tests at once: make unit WORKERS=0 runs them in one, as a debugger wants it.
+WORKERS := 2
+# A module stays in one process: its fixtures may be expensive, its tests a story.
+DIST := --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -18,7 +26,7 @@ env: .venv/installed-project ## create or update .venv with exactly the locked p
 .venv/installed-packages: requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.13 on the PATH; install one, or name it: make env PYTHON=..."; exit 2; }
 	@echo "--- env: $$($(PYTHON) --version) and the packages of requirements-dev.txt in .venv"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv \
 		|| { echo "make: $(PYTHON) cannot create environments; on Debian: apt-get install python3-venv"; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.txt
@@ -31,16 +39,20 @@ env: .venv/installed-project ## create or update .venv with exactly the locked p
 demo: env ## show the main job on a real Kafka: train, categorize, look at the events
 	@$(BIN)/sortline demo
 
-test: env ## all that CI checks: lint, types, imports, unit, integration
+test: env ## all that CI checks: static, unit, integration
 	@steps=""; \
-	for step in lint types imports unit integration; do \
+	for step in static unit integration; do \
 		SECONDS=0; \
 		$(MAKE) --no-print-directory $$step || { echo "--- test: $$step FAILED; passed before it:$${steps:- none}"; exit 1; }; \
 		steps="$$steps $$step ($${SECONDS} s)"; \
 	done; \
 	echo "--- test: all passed:$$steps"
 
-check: env lint types imports unit ## what needs no Kafka: lint, types, imports, unit
+check: static unit ## what needs no Kafka: lint, types, imports, unit
+
+# Side by side: on a new checkout, types and kernels take the better part of a minute of one core each.
+static: env ## lint, types and imports, while kernels are compiled
+	@$(MAKE) --no-print-directory --jobs=2 lint imports types kernels
 
 lint: env ## style, likely bugs, formatting (ruff); GitHub's workflows (zizmor)
 	@echo "--- lint: ruff check, ruff format --check, zizmor"
@@ -56,13 +68,20 @@ imports: env ## which package may import which (import-linter)
 	@echo "--- imports: the contracts in pyproject.toml"
 	@$(BIN)/lint-imports
 
-unit: env ## tests without a broker, under a minute
-	@echo "--- unit: tests without a broker"
-	@$(BIN)/pytest tests/unit
+kernels: .venv/compiled-kernels ## compile what numba compiles: once, not in each process that runs tests
 
-integration: env ## tests on a real Kafka and registry, which they start themselves
+.venv/compiled-kernels: .venv/installed-project $(wildcard $(foreach folder,features gateway models schemas streams training,$(folder)/*.py))
+	@echo "--- kernels: sortline warm-up"
+	@$(BIN)/sortline warm-up
+	@touch $@
+
+unit: kernels ## tests without a broker (ARGS="-k name")
+	@echo "--- unit: tests without a broker"
+	@$(BIN)/pytest -n $(WORKERS) $(DIST) tests/unit $(ARGS)
+
+integration: kernels ## tests on a real Kafka and registry, which they start themselves (ARGS="-k name")
 	@echo "--- integration: tests on a real Kafka and schema registry"
-	@$(BIN)/pytest -m integration tests/integration
+	@$(BIN)/pytest -m integration tests/integration $(ARGS)
 
 # Away from the sources, or Python would import what lies there and not what the wheel brought.
 WHEEL_CHECK := build/wheel-check
