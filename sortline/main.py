@@ -35,6 +35,7 @@ from sortline.dead_letters import command as dead_letters
 from sortline.demo import command as demo
 from sortline.explain import command as explain
 from sortline.kernel_cache import settle_kernel_cache
+from sortline.kernel_target import settle_kernel_target
 from sortline.models_command import command as models_command
 from sortline.replay import command as replay
 
@@ -135,7 +136,11 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a title that the terminal's encoding lacks is no reason to fail
     try:
         beside_the_code = Path(features.__file__).parent / "__pycache__"
-        if warning := settle_kernel_cache(os.environ, beside_the_code=beside_the_code):
+        warnings = (
+            settle_kernel_target(os.environ),
+            settle_kernel_cache(os.environ, beside_the_code=beside_the_code),
+        )
+        for warning in filter(None, warnings):
             print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - as failures are told
         app(args=arguments, prog_name="sortline", obj=invocation)
     except SystemExit as leaving:
