@@ -1,7 +1,7 @@
 # What developers and CI run. Needs only make, bash, Python 3.11 to 3.13, and Docker or Maven for a real Kafka.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check static lint types imports kernels unit integration wheel retrain api bench lock clean
+.PHONY: help env demo test check static lint types imports kernels unit integration wheel retrain api bench images lock clean
 
 # Tests start dozens of interpreters that import the same libraries: without bytecode each compiles them again, which
 # is two thirds of its start.
@@ -109,10 +109,15 @@ bench: env ## CPU and speed beside a pass-through and other frameworks (latency:
 
 # Universal (every platform and Python we support) and without addresses, so that the lock works with any mirror.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+images: env ## build the container images, and prepare the whole stack (docs/deployment.md)
+	@$(BIN)/python -m compose.whole
+
 lock: env ## rewrite requirements.txt and requirements-dev.txt after a change in pyproject.toml (newer: ARGS=--upgrade)
 	@$(LOCK) $(ARGS) pyproject.toml --group dev --output-file requirements-dev.txt
 	@# Second: what only developers need may hold a package back, and what runs must be what was tested.
 	@$(LOCK) pyproject.toml --constraint requirements-dev.txt --output-file requirements.txt
+	@$(LOCK) $(ARGS) --group build --output-file deploy/requirements-build.txt
+	@$(LOCK) $(ARGS) --group mlflow --constraint requirements.txt --output-file deploy/requirements-mlflow.txt
 
 clean: ## remove .venv and all caches inside the repository
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,2 @@
+-- Beside the database that the image makes for MLflow.
+CREATE DATABASE registry;
