@@ -1,7 +1,7 @@
 # What developers and CI run. Needs only make, bash, Python 3.11 to 3.13, and Docker or Maven for a real Kafka.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check static lint types imports kernels unit integration wheel retrain api bench images lock clean
+.PHONY: help env demo test check static lint types imports kernels unit integration wheel retrain image rollout api bench images lock clean
 
 # Tests start dozens of interpreters that import the same libraries: without bytecode each compiles them again, which
 # is two thirds of its start.
@@ -100,6 +100,16 @@ wheel: env ## build the wheel, install it with the locked packages in an environ
 
 retrain: env ## retrain from the catalogue topic, as .github/workflows/train.yml does (ARGS='--if-changed --promote')
 	@$(BIN)/sortline retrain $(ARGS)
+
+image: ## build one image to be pushed: make image IMAGE=worker IMAGES=registry.example/shop VERSION=1.2.0
+	@docker build --file deploy/Dockerfile --target $(IMAGE) --tag $(IMAGES)/$(IMAGE):$(VERSION) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+COMPOSE := docker compose --file deploy/compose.yaml
+rollout: ## have deploy/compose.yaml run pushed images: make rollout SORTLINE_IMAGES=… SORTLINE_VERSION=… (DOCKER_HOST: where)
+	@$(COMPOSE) pull topics worker gateway
+	@$(COMPOSE) run --rm --no-deps topics
+	@$(COMPOSE) up --detach --wait --no-build --no-deps worker gateway
 
 api: env ## rewrite docs/api.md from the gateway's OpenAPI document
 	@SORTLINE_TEST_WRITE_PAGES=1 $(BIN)/pytest -q tests/unit/gateway/test_api_page.py

@@ -75,6 +75,13 @@ def test_steps_run_one_command_each_and_take_nothing_from_expressions(folder: Pa
     assert [command for command in commands if "\n" in command or "${{" in command] == []
 
 
+def test_the_images_that_are_deployed_are_those_that_the_whole_stack_runs(folder: Path, repository: Path) -> None:
+    deployed = _read(folder / "deploy.yml")["jobs"]["images"]["strategy"]["matrix"]["image"]
+    services = yaml.safe_load((repository / "deploy" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    built = {service["build"]["target"] for service in services.values() if "build" in service}
+    assert sorted(deployed) == sorted(built)
+
+
 def test_every_job_has_a_timeout_and_says_what_it_may(folder: Path) -> None:
     for file in _files(folder):
         workflow = _read(file)
