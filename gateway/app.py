@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from gateway.api_document import DESCRIPTION, TAGS, describe
 from gateway.bodies import Products
 from gateway.health import Standing, health_router
+from gateway.hot_routes import HotRoutes
 from gateway.inference_tensors import InferenceRequest
 from gateway.metrics import Metrics, RequestTimes
 from gateway.model_slot import ModelSlot
@@ -49,15 +50,20 @@ class Parts:
 
 def create_app(parts: Parts) -> FastAPI:
     """Return the app. The interactive pages at /docs and /redoc need nothing from elsewhere."""
+    predictions = predictions_router(parts.deciders)
     app = FastAPIOffline(
         title="sortline",
         version=version("sortline"),
         summary="Sorts products into categories.",
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        middleware=[Middleware(RequestTimes, metrics=parts.metrics), *parts.middlewares],
+        middleware=[
+            Middleware(RequestTimes, metrics=parts.metrics),
+            *parts.middlewares,
+            Middleware(HotRoutes, routes=predictions.routes),
+        ],
     )
-    app.include_router(predictions_router(parts.deciders))
+    app.include_router(predictions)
     app.include_router(open_inference_router(parts.slot, parts.deciders, parts.standing))
     app.include_router(models_router(parts.slot))
     for router in parts.routers:

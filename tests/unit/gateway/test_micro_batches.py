@@ -148,3 +148,56 @@ async def _play(steps: list[str], most: int) -> None:
     for number, (request, result) in enumerate(zip(requests, found, strict=True)):
         assert result == f"item {number}" or request.cancelled()
     assert max(batches, default=0) <= most
+
+
+async def test_a_light_batch_is_decided_on_in_the_event_loop_and_a_heavy_one_in_the_thread(
+    executor: ThreadPoolExecutor,
+) -> None:
+    threads: list[int] = []
+
+    def decide(items: Sequence[int]) -> list[int]:
+        threads.append(threading.get_ident())
+        return [item + 1 for item in items]
+
+    together = MicroBatches(decide, executor, is_light=lambda items: sum(items) < 10)
+    assert list(await asyncio.gather(together.submit(1), together.submit(2))) == [2, 3]
+    assert await together.submit(100) == 101
+    assert await together.submit(3) == 4
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False, True]
+
+
+async def test_a_light_batch_that_broke_disturbs_nobody_else(executor: ThreadPoolExecutor) -> None:
+    def decide(items: Sequence[int]) -> list[float]:
+        return [1 / item for item in items]
+
+    together = MicroBatches(decide, executor, is_light=lambda _: True)
+    found = await asyncio.gather(together.submit(0), together.submit(2), return_exceptions=True)
+    assert [type(one) for one in found] == [ZeroDivisionError, ZeroDivisionError]
+    assert await together.submit(2) == 0.5
+
+
+async def test_as_many_as_came_together_are_waited_for(executor: ThreadPoolExecutor) -> None:
+    decider = Decider()
+    decider.gate.set()
+    together = MicroBatches(decider, executor, is_light=lambda _: True, moment_seconds=60.0)
+    await asyncio.gather(*map(together.submit, range(3)))
+    again = [asyncio.ensure_future(together.submit(number)) for number in (3, 4)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert decider.batches == [[0, 1, 2]]
+    assert await together.submit(5) == "item 5"
+    assert await asyncio.gather(*again) == ["item 3", "item 4"]
+    assert decider.batches == [[0, 1, 2], [3, 4, 5]]
+
+
+async def test_when_they_do_not_come_again_the_moment_passes_once(executor: ThreadPoolExecutor) -> None:
+    decider = Decider()
+    decider.gate.set()
+    together = MicroBatches(decider, executor, is_light=lambda _: True)
+    await asyncio.gather(*map(together.submit, range(3)))
+    assert await together.submit(3) == "item 3"
+
+    together._moment_seconds = 60.0  # from now on nobody may wait for company
+    assert await together.submit(4) == "item 4"
+    assert decider.batches == [[0, 1, 2], [3], [4]]

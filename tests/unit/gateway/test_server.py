@@ -22,6 +22,9 @@ from schemas.stages import StageClock
 from tests.unit.gateway.conftest import Gateway, product
 from tests.unit.streams.conftest import TitleClassifier
 
+#: What takes long is decided on in a thread: the event loop goes on.
+LONG = product(description="A lamp. " * 4_000)
+
 
 class SlowClassifier(TitleClassifier):
     """Decides once its gate is open."""
@@ -60,7 +63,7 @@ async def test_sigterm_answers_what_is_in_flight_and_refuses_what_is_new(
     by_title: Gateway, titles: SlowClassifier
 ) -> None:
     async with running(by_title, 20.0) as (address, server), httpx.AsyncClient() as client:
-        in_flight = asyncio.create_task(client.post(f"{address}/predict", json=product(), timeout=30))
+        in_flight = asyncio.create_task(client.post(f"{address}/predict", json=LONG, timeout=30))
         assert await asyncio.to_thread(titles.begun.wait, 30)
         os.kill(os.getpid(), signal.SIGTERM)
         await until_refused(address)
@@ -74,7 +77,7 @@ async def test_sigterm_answers_what_is_in_flight_and_refuses_what_is_new(
 
 async def test_a_second_signal_does_not_lose_what_is_in_flight(by_title: Gateway, titles: SlowClassifier) -> None:
     async with running(by_title, 20.0) as (address, server), httpx.AsyncClient() as client:
-        in_flight = asyncio.create_task(client.post(f"{address}/predict", json=product(), timeout=30))
+        in_flight = asyncio.create_task(client.post(f"{address}/predict", json=LONG, timeout=30))
         assert await asyncio.to_thread(titles.begun.wait, 30)
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
@@ -88,7 +91,7 @@ async def test_what_takes_longer_than_the_deadline_is_left_and_the_exit_code_say
     by_title: Gateway, titles: SlowClassifier
 ) -> None:
     async with running(by_title, 1.0) as (address, server), httpx.AsyncClient() as client:
-        in_flight = asyncio.create_task(client.post(f"{address}/predict", json=product(), timeout=30))
+        in_flight = asyncio.create_task(client.post(f"{address}/predict", json=LONG, timeout=30))
         assert await asyncio.to_thread(titles.begun.wait, 30)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await server == EXIT_DEADLINE
