@@ -14,6 +14,7 @@ from gateway.access import OPEN_PATHS
 from gateway.problems import OPEN_INFERENCE, PROBLEM_JSON, OpenInferenceError, Problem
 
 _REFERENCE: Final = "#/components/schemas/{model}"
+_VALIDATION_ERROR: Final = "HTTPValidationError"
 
 DESCRIPTION: Final = """\
 Sorts products into categories: the same decisions as the stream's, by the same code and the same model.
@@ -70,6 +71,16 @@ def _add_guards(document: dict[str, Any]) -> None:
                 operation["responses"].setdefault(str(status), declared)
 
 
+def _leave_out_validation_errors(document: dict[str, Any]) -> None:
+    """Drop the error that FastAPI declares wherever a path has a part to fill in: any text will do."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if _VALIDATION_ERROR in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    for name in (_VALIDATION_ERROR, "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+
+
 def describe(app: FastAPI, bodies: Sequence[Any]) -> None:
     """Let the app's document have the types that its routes declare with `body_of`."""
 
@@ -88,6 +99,7 @@ def describe(app: FastAPI, bodies: Sequence[Any]) -> None:
                 schema = TypeAdapter(kind).json_schema(ref_template=_REFERENCE)
                 schemas.update(schema.pop("$defs", {}))
                 schemas[kind.__name__] = schema
+            _leave_out_validation_errors(document)
             _add_guards(document)
             app.openapi_schema = document
         return app.openapi_schema

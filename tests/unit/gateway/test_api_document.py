@@ -92,3 +92,16 @@ async def test_the_pages_load_nothing_from_elsewhere(gateway: Gateway, page: str
     for address in loaded:
         assert address.startswith("/"), address
         assert (await gateway.get(address)).status_code == 200
+
+
+def test_every_error_that_is_declared_has_one_of_our_forms(document: dict[str, Any]) -> None:
+    forms = {
+        content["schema"]["$ref"].rpartition("/")[2]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for status, response in operation["responses"].items()
+        if int(status) >= 400
+        for content in response["content"].values()
+    }
+    assert forms == {"Problem", "OpenInferenceError"}
+    assert not {name for name in document["components"]["schemas"] if "ValidationError" in name}
