@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from schemas.errors import SetupError
 from sortline.options import ModelOption, RegistryOption, TopicPrefixOption, TrackingUriOption
 
 
@@ -56,12 +55,9 @@ def serve(
       curl -s localhost:8080/predict -H 'Content-Type: application/json' \
         -d '{"product_id": "1", "title": "Corsair Vengeance 32GB DDR5"}'
     """
-    import os
+    from sortline.long_running import settings_to_run
 
-    from sortline.console import messages, warn
-    from sortline.settings import read_settings, unknown_variables
-
-    settings = read_settings(
+    settings, named = settings_to_run(
         model=model,
         tracking_uri=tracking_uri,
         http_host=host,
@@ -74,13 +70,6 @@ def serve(
         api_keys=api_keys,
         rate_limit=rate_limit,
     )
-    if settings.model is None:
-        raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
-    for sentence in unknown_variables(os.environ):
-        warn(sentence)
-    console = messages()
-    for line in settings.lines():
-        console.print(line, soft_wrap=True)
 
     from gateway.server import run_gateway
     from gateway.settings import GatewaySettings
@@ -89,7 +78,7 @@ def serve(
     configure_logging(level="INFO", log_format="text")
     code = run_gateway(
         GatewaySettings(
-            model=settings.model,
+            model=named,
             tracking_uri=settings.tracking_uri,
             host=settings.http_host,
             port=settings.http_port,

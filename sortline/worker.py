@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from schemas.errors import SetupError
 from sortline.options import BootstrapOption, ModelOption, RegistryOption, TopicPrefixOption
 
 
@@ -50,12 +49,9 @@ def worker(
       sortline worker --model bundles/first
       SORTLINE_MODEL=models:/sortline@champion sortline worker --group-id blue --web-port 6067
     """
-    import os
+    from sortline.long_running import settings_to_run
 
-    from sortline.console import messages, warn
-    from sortline.settings import read_settings, unknown_variables
-
-    settings = read_settings(
+    settings, named = settings_to_run(
         model=model,
         bootstrap=bootstrap,
         registry_url=registry,
@@ -66,20 +62,13 @@ def worker(
         delivery=delivery,
         web_port=web_port,
     )
-    if settings.model is None:
-        raise SetupError("option --model: give the folder of a model bundle (`sortline train` writes one)")
-    for sentence in unknown_variables(os.environ):
-        warn(sentence)
-    console = messages()
-    for line in settings.lines():
-        console.print(line, soft_wrap=True)
 
     from streams.settings import WorkerSettings
     from streams.worker import run_worker
 
     code = run_worker(
         WorkerSettings(
-            model=settings.model,
+            model=named,
             bootstrap=settings.bootstrap,
             registry_url=settings.registry_url,
             topics=settings.topics,
