@@ -9,10 +9,10 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from models.classifier import Classifier
+    from models.serving.described import DescribedModel
     from schemas.stages import StageClock
 
 #: Importing the model's libraries takes seconds, and a fault is to meet a worker, not its start.
@@ -216,8 +217,9 @@ def _slow_down(seconds: float) -> None:
 
     load = worker.open_model
 
-    def load_slow(model: str, tracking_uri: str | None) -> tuple[Classifier, int | None]:
-        classifier, number = load(model, tracking_uri)
-        return SlowClassifier(classifier, seconds), number  # type: ignore[return-value]  # it is one by duck
+    def load_slow(model: str, tracking_uri: str | None) -> tuple[DescribedModel, int | None]:
+        loaded, number = load(model, tracking_uri)
+        slow: Any = SlowClassifier(loaded.classifier, seconds)  # a classifier by duck
+        return replace(loaded, classifier=slow), number
 
     worker.open_model = load_slow
