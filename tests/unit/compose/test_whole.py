@@ -81,8 +81,8 @@ def test_an_env_file_is_read_back_and_is_this_users_alone(tmp_path: Path) -> Non
 
 
 def test_the_build_gets_of_pips_settings_what_holds_on_any_machine() -> None:
-    listed = ":env:.index-url='https://mine/simple'\nglobal.cert='/ca.pem'\nglobal.index-url='https://old/simple'"
-    assert parse_pip_config(listed) == "[global]\nindex-url = https://mine/simple\n"
+    listed = ":env:.index-url='newer'\nglobal.cert='/ca.pem'\nglobal.index-url='older'"
+    assert parse_pip_config(listed) == "[global]\nindex-url = newer\n"
     assert parse_pip_config("") == "[global]\n"
 
 
