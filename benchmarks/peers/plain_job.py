@@ -7,18 +7,17 @@ headers. The loop, the Streams library or the agent around it is what the benchm
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from benchmarks.peers.plain_features import PlainFeatures
-from benchmarks.peers.plain_model import Decision, PlainModel
+from benchmarks.peers.plain_decider import PlainDecider
 from benchmarks.peers.plain_product import Product
 from benchmarks.peers.task import Task
 
@@ -60,8 +59,7 @@ class PlainJob:
             (_AVRO / "product_categorized.avsc").read_text(),
             conf={"auto.register.schemas": False},
         )
-        self._model = PlainModel(Path(task.model))
-        self._features = PlainFeatures(self._model.spec)
+        self._decider = PlainDecider(Path(task.model))
         self._source = f"/peer/{task.group}".encode()
         self._input = SerializationContext(task.topic, MessageField.VALUE)
         self._outputs = {
@@ -72,14 +70,9 @@ class PlainJob:
     def run(self, events: Sequence[Event]) -> list[Outcome]:
         """Return what is to be sent, in the order given. Raises ValueError if an event is not in order."""
         products = [self._read(event) for event in events]
-        features = [self._features.of(product) for product in products]
-        decisions = self._model.decide(
-            [tokens for tokens, _ in features],
-            [dense for _, dense in features],
-            [self._features.brand_of(product) for product in products],
-        )
+        told = self._decider.decide(products)
         now = time.time_ns() // 1_000_000
-        return [self._write(*row, now) for row in zip(events, products, decisions, strict=True)]
+        return [self._write(*row, now) for row in zip(events, told, strict=True)]
 
     def _read(self, event: Event) -> Product:
         product = Product.model_validate(self._deserialize(event.value, self._input))
@@ -87,19 +80,12 @@ class PlainJob:
             raise ValueError(f"key {event.key!r} is not the product_id {product.product_id!r}")
         return product
 
-    def _write(self, event: Event, product: Product, decision: Decision, now_ms: int) -> Outcome:
-        topic, context = self._outputs[decision.decision == "review"]
+    def _write(self, event: Event, told: Mapping[str, Any], now_ms: int) -> Outcome:
+        topic, context = self._outputs[told["decision"] == "review"]
         value = self._serialize(
             {
-                "product_id": product.product_id,
-                "category_path": decision.path,
-                "confidence": decision.confidence,
-                "decision": decision.decision,
-                "alternatives": [
-                    {"category_path": path, "confidence": probability}
-                    for path, probability in decision.alternatives
-                ],
-                **self._model.constants,
+                **told,
+                **self._decider.constants,
                 "source": {"topic": event.topic, "partition": event.partition, "offset": event.offset},
                 "categorized_at": now_ms,
             },
